@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ def typed(
     error = result.exception
     trace = "" if error is None or isinstance(error, SystemExit) else "".join(traceback.format_exception(error))
     return subprocess.CompletedProcess(["heartfly", *arguments], result.exit_code, result.stdout, result.stderr + trace)
+
+
+class AskedTooMuchError(AssertionError):
+    """503: not now, or it would take too long."""
 
 
 @dataclass
@@ -187,7 +192,8 @@ class Server:
             with urllib.request.urlopen(request, timeout=120) as reply:
                 said = reply.read()
         except urllib.error.HTTPError as error:
-            raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
+            kind = AskedTooMuchError if error.code == HTTPStatus.SERVICE_UNAVAILABLE else AssertionError
+            raise kind(f"{method} {path}: {error.code} {error.read().decode()}") from error
         return json.loads(said) if said else None
 
 

@@ -12,13 +12,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal, localcontext
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.server_process import Server
+from tests.server_process import AskedTooMuchError, Server
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SUBJECTS, ENDPOINTS, USERS = 14, 4, 300
@@ -169,7 +170,7 @@ def told(server: Server, key: str, made: Made, slug: str, window: str, **by: boo
     cursor: str | None = None
     while True:
         query = urlencode(asked + ([("cursor", cursor)] if cursor else []))
-        page = server.api("GET", f"/v1/meters/{slug}/query?{query}", key)
+        page = _asked(server, key, f"/v1/meters/{slug}/query?{query}")
         for item in page["items"]:
             at = None if window == "none" else datetime.fromisoformat(item["from_at"])
             place = (_whose(item) if by["by_customer"] else "", _where(item) if by["by_endpoint"] else None)
@@ -180,6 +181,17 @@ def told(server: Server, key: str, made: Made, slug: str, window: str, **by: boo
         cursor = page["next"]
         if cursor is None:
             return found, states
+
+
+def _asked(server: Server, key: str, path: str) -> Any:
+    """A question that took too long is asked again: on a crowded machine one of a million events may take its 5 s."""
+    for _ in range(_TRIES - 1):
+        with suppress(AskedTooMuchError):
+            return server.api("GET", path, key)
+    return server.api("GET", path, key)
+
+
+_TRIES = 30
 
 
 def _midnight(at: datetime) -> datetime:
