@@ -532,6 +532,24 @@ async def test_a_batch_that_the_database_refused_is_remembered() -> None:
     await committer.stop()
 
 
+async def test_what_nobody_waits_for_is_done_after_each_batch() -> None:
+    tidied = threading.Event()
+
+    class Tidy(Away):
+        @override
+        def tidy(self) -> None:
+            tidied.set()
+
+    committer = GroupCommitter(Tidy, clock=SystemClock())
+    committer.start()
+
+    with pytest.raises(OverloadedError):
+        await committer.submit(each_alone, store(1), priority=Priority.EDITS)
+
+    assert await asyncio.to_thread(tidied.wait, 20)
+    await committer.stop()
+
+
 async def test_a_database_that_could_not_be_opened_is_opened_for_the_next_batch() -> None:
     tries: Iterator[WriteSession | Exception] = iter([OverloadedError("the database is away"), Away()])
 
