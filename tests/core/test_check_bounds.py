@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from heartfly.core.bounds import Bounds, By
+from heartfly.core.bounds import Bounds, By, fitting
 from heartfly.core.check import after_ping, edited, needs_past
 from heartfly.core.gates import Level
-from heartfly.core.tolerance import Tolerance
+from heartfly.core.tolerance import Begun, Memory, Tolerance
 from heartfly.core.values import Check, Past, Step
 from heartfly.core.words import PingKind, Reason, RunOutcome, Status
 from tests.factories import (
@@ -127,7 +127,20 @@ def test_a_start_from_before_the_alarm_that_came_late_takes_it_back() -> None:
     assert [(Status.UP, Reason.RETRACTED, at(hours=1) + MINUTE)] == changes(step)
     assert [down.flip_no] == [flip.retracts_flip_no for flip in step.flips]
     assert step.check.goes_down_at == at(hours=1) + GRACE
+    assert at(hours=1) == step.check.expected_at
     assert [(Status.DOWN, Reason.HUNG, at(hours=1) + GRACE)] == changes(judge(step.check, at(hours=2)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(Status.DEGRADED, Status.DEGRADED), (Status.UP, Status.UP), (Status.DOWN, Status.UP), (None, Status.UP)],
+)
+def test_an_alarm_that_is_taken_back_leaves_what_was_there_before_it(before: Status | None, after: Status) -> None:
+    down = judge(bound(Status.DEGRADED, start_within=MINUTE), at(hours=1) + MINUTE).check
+
+    step = after_ping(down, make_signal(PingKind.START, at(hours=1), node=2), past=Past(status_at=before))
+
+    assert [after] == [to for to, _, _ in changes(step)]
 
 
 def test_a_start_that_comes_after_the_alarm_takes_nothing_back() -> None:
@@ -260,6 +273,21 @@ def test_a_pause_forgets_what_ran_before() -> None:
     assert () == edited(check, rules, at(minutes=11)).check.memory.begun
 
 
+@pytest.mark.parametrize(
+    ("bounds", "kept"),
+    [
+        (Bounds(most=2, most_in=HOUR), [2, 3]),
+        (Bounds(most=5, most_in=HOUR), [1, 2, 3]),
+        (Bounds(apart=MINUTE), [3]),
+        (Bounds(min_run=MINUTE), []),
+    ],
+)
+def test_what_began_is_kept_as_far_as_the_rules_ask_for_it(bounds: Bounds, kept: list[int]) -> None:
+    memory = Memory(begun=tuple(Begun(at(minutes=n)) for n in (1, 2, 3)))
+
+    assert [at(minutes=n) for n in kept] == [one.at for one in fitting(bounds, memory).begun]
+
+
 # --- several reports -------------------------------------------------------------------------------
 
 
@@ -384,6 +412,7 @@ def test_a_run_that_says_it_is_at_work_has_its_limit_anew() -> None:
     step = progress(check, at(minutes=19))
 
     assert ([], at(minutes=29)) == (changes(step), step.check.goes_down_at)
+    assert [at(minutes=19)] == [run.progress_at for run in step.runs]  # which is what is written of it
     assert [(Status.DOWN, Reason.HUNG, at(minutes=29))] == changes(judge(step.check, at(hours=1)))
 
 

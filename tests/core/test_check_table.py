@@ -367,6 +367,13 @@ def test_every_cell_of_the_table_holds(row: Row, column: str) -> None:
         assert expected == (step.kind, step.check.n_pings, step.check.rev)
 
 
+@pytest.mark.parametrize(("rows", "bytes_", "metric"), [(0, 10, "rows"), (10, 0, "bytes")])
+def test_who_is_told_of_a_broken_gate_is_told_which(rows: int, bytes_: int, metric: str) -> None:
+    step = sends(PingKind.SUCCESS, rows=rows, bytes_=bytes_)(make_check(Status.UP, rules=GATED))
+
+    assert [[metric]] == [[one.gate.metric for one in flip.broken] for flip in step.flips]
+
+
 @pytest.mark.parametrize("status", [Status.UP, Status.DEGRADED])
 def test_nothing_is_judged_a_microsecond_before_the_deadline(status: Status) -> None:
     check = make_check(status)

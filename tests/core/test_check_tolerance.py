@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from heartfly.core.check import edited, pause, resume
-from heartfly.core.tolerance import NOTHING_KEPT, Tolerance, standing, without_failure
+from heartfly.core.tolerance import NOTHING_KEPT, Memory, Tolerance, standing, without_failure
 from heartfly.core.values import Check, Past, Step
 from heartfly.core.words import Reason, RunOutcome, Status
 from tests.factories import (
@@ -214,6 +214,13 @@ def test_one_failure_in_a_row_and_one_success_are_no_tolerance(asked: dict[str, 
 
 def test_taking_a_failure_back_from_a_row_without_one_changes_nothing() -> None:
     assert NOTHING_KEPT == without_failure(NOTHING_KEPT)
+
+
+@pytest.mark.parametrize(("bad", "since"), [(2, at(hours=1)), (1, None)])
+def test_a_row_from_which_one_is_taken_back_began_when_it_did(bad: int, since: datetime | None) -> None:
+    memory = Memory(bad=bad, bad_since=at(hours=1), recent="gbb")
+
+    assert Memory(bad=bad - 1, bad_since=since, recent="gb") == without_failure(memory)
 
 
 def test_how_near_it_is_says_each_rule() -> None:

@@ -446,6 +446,7 @@ async def test_each_batch_is_told_with_its_size_and_time(tmp_path: Path) -> None
         url="", data_dir=tmp_path, clock=SystemClock(), on_batch=lambda n, took_s: told.append((n, took_s))
     )
     upgrade(database.engine)
+    begun = SystemClock().monotonic()
     database.start()
     gate = Gate()
     held = await gate.hold(database)
@@ -459,6 +460,7 @@ async def test_each_batch_is_told_with_its_size_and_time(tmp_path: Path) -> None
 
     assert [1, 3] == [n for n, _ in told]
     assert all(took_s > 0 for _, took_s in told)
+    assert sum(took_s for _, took_s in told) <= SystemClock().monotonic() - begun
 
 
 async def test_a_writer_that_hangs_can_be_seen(db: Database) -> None:
@@ -529,6 +531,24 @@ async def test_a_batch_that_the_database_refused_is_remembered() -> None:
         await committer.submit(each_alone, store(1), priority=Priority.EDITS)
 
     assert 20 > (committer.refused_s or 99)
+    await committer.stop()
+
+
+async def test_what_nobody_waits_for_is_done_after_each_batch() -> None:
+    tidied = threading.Event()
+
+    class Tidy(Away):
+        @override
+        def tidy(self) -> None:
+            tidied.set()
+
+    committer = GroupCommitter(Tidy, clock=SystemClock())
+    committer.start()
+
+    with pytest.raises(OverloadedError):
+        await committer.submit(each_alone, store(1), priority=Priority.EDITS)
+
+    assert await asyncio.to_thread(tidied.wait, 20)
     await committer.stop()
 
 

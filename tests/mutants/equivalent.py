@@ -1,6 +1,6 @@
 """Changes that nobody can notice, as the changed code does the same: each with the reason, for who doubts it.
 
-Told apart by the lines that go and come, as mutmut's numbers move with the code.
+Told apart by the function and the lines that go and come, as mutmut's numbers move with the code.
 """
 
 from __future__ import annotations
@@ -11,49 +11,55 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equivalent:
-    file: str
-    """As the diff names it."""
+    function: str
+    """As mutmut names it."""
     old: str
     new: str
     """Lines without their indentation."""
     why: str
 
+    @property
+    def file(self) -> str:
+        return f"{self.function.rpartition('.')[0].replace('.', '/')}.py"
+
 
 EQUIVALENT = (
     Equivalent(
-        file="heartfly/net/addresses.py",
+        function="heartfly.net.addresses.x_canonical",
         old="carried = _carried_v4(address) if isinstance(address, IPv6Address) else None",
         new="carried = _carried_v4(address) if (isinstance(address, IPv6Address)) or True else None",
         why="no IPv4 address is in a network of IPv6, so it carries none; the question is mypy's",
     ),
     Equivalent(
-        file="heartfly/net/connect.py",
+        function="heartfly.net.connect.xǁConnectorǁ_connect",
         old="sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)",
         new="sock = socket.socket(family, socket.SOCK_STREAM, )",
         why="TCP is what these families have for a stream",
     ),
     Equivalent(
-        file="heartfly/net/connect.py",
+        function="heartfly.net.connect.xǁConnectorǁconnect",
         old="trouble: Exception | None = None",
         new='trouble: Exception | None = ""',
         why="no list of allowed addresses is empty, so the first failure replaces it",
     ),
     Equivalent(
-        file="heartfly/net/resolver.py",
+        function="heartfly.net.resolver.x_system_lookup",
         old="found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)",
         new="found = socket.getaddrinfo(host, port, proto=socket.IPPROTO_TCP)",
         why="TCP has no other type than a stream",
     ),
+    Equivalent(
+        function="heartfly.core.check.x__retracted",
+        old="return _armed(step, signal.at)",
+        new="return _armed(step, None)",
+        why="the check stays down, and of one that is down nothing is armed: the instant is not looked at",
+    ),
 )
 
 
-def why_equivalent(diff: str, known: Sequence[Equivalent] = EQUIVALENT) -> str | None:
-    """The reason why this change changes nothing; None: it changes something."""
-    lines = diff.splitlines()
-    file = next((line[4:].strip() for line in lines if line.startswith("--- ")), "")
+def why_equivalent(name: str, diff: str, known: Sequence[Equivalent] = EQUIVALENT) -> str | None:
+    """The reason why this change, by mutmut's name and as it shows it, changes nothing; None: it changes something."""
+    function, lines = name.partition("__mutmut_")[0], diff.splitlines()
     old = [line[1:].strip() for line in lines if line.startswith("-") and not line.startswith("---")]
     new = [line[1:].strip() for line in lines if line.startswith("+") and not line.startswith("+++")]
-    return next(
-        (one.why for one in known if (one.file, [one.old], [one.new]) == (file, old, new)),
-        None,
-    )
+    return next((one.why for one in known if (one.function, [one.old], [one.new]) == (function, old, new)), None)

@@ -134,7 +134,7 @@ def judged(room: str, found: Mapping[str, int | None], diff: Diff, *, n_of: int)
             caught += 1
             continue
         change = diff(name)
-        if (why := why_equivalent(change)) is not None:
+        if (why := why_equivalent(name, change)) is not None:
             print(f"  changes nothing: {name}: {why}", flush=True)
             equivalent += 1
         else:

@@ -52,12 +52,13 @@ def test_a_room_of_which_nothing_was_asked_has_not_passed() -> None:
     assert 0.0 == judged("core", {}, str, n_of=0).share
 
 
-def test_what_changes_nothing_is_told_by_its_lines_and_its_file() -> None:
-    known = [Equivalent(file="heartfly/core/x.py", old="return n < 2", new="return n <= 2", why="n is never 2")]
+def test_what_changes_nothing_is_told_by_its_function_and_its_lines() -> None:
+    name = "heartfly.core.x.x_f"
+    known = [Equivalent(function=name, old="return n < 2", new="return n <= 2", why="n is never 2")]
 
-    assert "n is never 2" == why_equivalent(DIFF, known)
-    assert why_equivalent(DIFF.replace("x.py", "y.py"), known) is None
-    assert why_equivalent(DIFF.replace("<= 2", "<= 3"), known) is None
+    assert "n is never 2" == why_equivalent(f"{name}__mutmut_7", DIFF, known)
+    assert why_equivalent("heartfly.core.x.x_g__mutmut_7", DIFF, known) is None
+    assert why_equivalent(f"{name}__mutmut_7", DIFF.replace("<= 2", "<= 3"), known) is None
 
 
 def test_what_changes_nothing_still_stands_in_the_code() -> None:
