@@ -7,10 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from tests.sender.logs import NOW, Run, line
 from tests.sender.receiving import Receiver
-from tests.sender.test_logs_cli import NOW, Run, line, run
-
-__all__ = ["run"]
 
 
 def test_an_answer_that_names_only_what_is_apart_tells_of_all(run: Run, receiver: Receiver) -> None:

@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from heartfly.clock import SystemClock
 from heartfly.config.syslog import Syslog
+from heartfly.core.by_column import EventColumns
 from heartfly.db.database import Database, reading
 from heartfly.db.ids import IdSource
 from heartfly.db.models import events
@@ -82,7 +83,7 @@ class SilentAtFirst(EventIngest):
     n_left = 0
 
     @override
-    async def take(self, pid: int, found: Sequence[Any], **rest: Any) -> list[Told]:
+    async def take(self, pid: int, found: Sequence[Any] | EventColumns, **rest: Any) -> list[Told]:
         told = await super().take(pid, found, **rest)
         self.n_left -= 1
         if self.n_left >= 0:
@@ -175,7 +176,7 @@ async def test_what_could_not_be_stored_before_the_stop_is_tried_once_more_with_
 
     class Stopped(SilentAtFirst):
         @override
-        async def take(self, pid: int, found: Sequence[Any], **rest: Any) -> list[Told]:
+        async def take(self, pid: int, found: Sequence[Any] | EventColumns, **rest: Any) -> list[Told]:
             site.stop.set()
             return await super().take(pid, found, **rest)
 
