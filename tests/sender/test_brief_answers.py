@@ -7,8 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from tests.sender.logs import NOW, Run, line
+from tests.sender.logs import NOW, Run, importing, line
 from tests.sender.receiving import Receiver
+
+
+@pytest.fixture
+def run(receiver: Receiver) -> Run:
+    return importing(receiver)
 
 
 def test_an_answer_that_names_only_what_is_apart_tells_of_all(run: Run, receiver: Receiver) -> None:
