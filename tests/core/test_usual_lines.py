@@ -91,6 +91,13 @@ def test_a_line_that_is_not_usual_is_left_to_who_reads_line_by_line(other: bytes
     assert None is read_by(UsualLines(Shape()), [PLAIN.encode(), other])[1]
 
 
+def test_where_no_line_tells_a_day_that_there_is_all_are_left_to_who_reads_line_by_line() -> None:
+    raw = [PLAIN.replace("17/May", day).encode() for day in ("31/Feb", "32/May")]
+
+    assert one_by_one(raw, Shape()) == read_by(UsualLines(Shape()), raw)
+    assert [False, False] == UsualLines(Shape()).read(raw).plain
+
+
 @pytest.mark.parametrize("format_", [*FORMATS, "$remote_addr $status"])
 def test_only_formats_that_are_read_as_combined_are_read_so(format_: str) -> None:
     assert (format_ in {"auto", "combined", "common", "vhost", "traefik"}) is takes_usual(format_, {})
