@@ -36,12 +36,16 @@ class Prepared:
     `apart`: no two rows of one run touch the same row of the table, so that an update may change them all at once, and
     on PostgreSQL an insert that changes what is there. `locked`: nobody else can touch them meanwhile, so that
     PostgreSQL may update them in any order; else two that update the same rows could wait for each other.
+    `anew`: where it is asked together with others, PostgreSQL plans it each time, for the sizes that tables have then.
     """
 
-    def __init__(self, make: Callable[[Tx], Statement], *, apart: bool = False, locked: bool = False) -> None:
+    def __init__(
+        self, make: Callable[[Tx], Statement], *, apart: bool = False, locked: bool = False, anew: bool = False
+    ) -> None:
         self._make = make
         self._apart = apart
         self._locked = locked
+        self._anew = anew
         self._plans: dict[str, Plan] = {}
 
     def run(self, tx: Tx, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -171,7 +175,8 @@ def asked(tx: Tx, *questions: tuple[Prepared, Mapping[str, Any]]) -> list[Found]
         return [one._found(tx, plan, values) for plan, (one, values) in zip(plans, questions, strict=True)]  # noqa: SLF001
     first = tx.behind.taken() if tx.behind is not None else []
     texts = [(plan.sql, plan.parameters([values])[0]) for plan, (_, values) in zip(plans, questions, strict=True)]
-    found = send(tx.conn, first, texts)
+    anew = {plan.sql for plan, (one, _) in zip(plans, questions, strict=True) if one._anew}  # noqa: SLF001
+    found = send(tx.conn, first, texts, anew=anew)
     return [Found(plan, rows) for plan, rows in zip(plans, found, strict=True)]
 
 

@@ -7,7 +7,7 @@ whoever asks through the same connection finds it written. What is asked and wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -63,23 +63,26 @@ def send(
     questions: Sequence[tuple[str, Values]] = (),
     *,
     commits: bool = False,
+    anew: Collection[str] = (),
 ) -> list[list[tuple[Any, ...]]]:
     """The rows that each question found, as the driver hands them out. Each statement sees what those before it wrote,
     and what others had committed when its own turn came. DBAPIError as SQLAlchemy raises it: of the first that failed;
-    none behind it was run.
+    none behind it was run. `anew`: texts that are not kept prepared.
     """
-    cursors = _sent(connection, [*writes, *questions], commits=commits)
+    cursors = _sent(connection, [*writes, *questions], commits=commits, anew=anew)
     return [cursor.fetchall() for cursor in cursors[len(writes) :]]
 
 
-def _sent(connection: Connection, statements: Sequence[tuple[str, Values]], *, commits: bool) -> list[Any]:
+def _sent(
+    connection: Connection, statements: Sequence[tuple[str, Values]], *, commits: bool, anew: Collection[str] = ()
+) -> list[Any]:
     driver: Any = connection.connection.driver_connection
     dbapi: Any = connection.dialect.dbapi
     cursors: list[Any] = []
     try:
         with driver.pipeline() if dbapi.Pipeline.is_supported() else nullcontext():
             for text, values in statements:
-                cursors.append(_run(connection, driver.cursor(), text, values))
+                cursors.append(_run(connection, driver.cursor(), text, values, prepare=False if text in anew else None))
             if commits:
                 driver.commit()
     except dbapi.Error as error:
@@ -98,12 +101,13 @@ def _sent(connection: Connection, statements: Sequence[tuple[str, Values]], *, c
     return cursors
 
 
-def _run(connection: Connection, cursor: Any, text: str, values: Values) -> Any:
+def _run(connection: Connection, cursor: Any, text: str, values: Values, *, prepare: bool | None) -> Any:
+    """`prepare`: as the driver's; None: once it comes again."""
     is_one = isinstance(values, Mapping)
     for tell in connection.dispatch.before_cursor_execute:  # whoever listens hears of these as of all others
         tell(connection, cursor, text, values, None, not is_one)
     if is_one:
-        cursor.execute(text, values)
+        cursor.execute(text, values, prepare=prepare)
     else:
         cursor.executemany(text, values)
     return cursor

@@ -6,7 +6,7 @@ Whoever is known by several names is one customer; a name of which nobody is kno
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,9 +16,8 @@ from heartfly.traffic.filters import Wanted, endpoints_of
 from heartfly.usage.whose import owners_of, subjects_of
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """`key`: what a filter takes."""
+class Named(NamedTuple):
+    """`key`: what a filter takes. A tuple, as there is one of each customer whenever some are told."""
 
     key: str
     name: str

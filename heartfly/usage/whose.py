@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,16 +14,14 @@ from heartfly.db.prepared import among
 from heartfly.errors import InvalidValueError
 
 
-@dataclass(frozen=True, slots=True)
-class Customer:
+class Customer(NamedTuple):
     """`uuid`: the public id."""
 
     uuid: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """`text`: as it was sent. `customer` None: nobody is known by it."""
 
     text: str
@@ -37,7 +35,8 @@ async def subjects_of(read: AsyncConnection, pid: int, ids: Iterable[int]) -> Ma
         .where(usage_names.c.pid == pid, among(read, usage_names.c.id, "ids"))
         .order_by(usage_names.c.id)
     )
-    texts = {row.id: row.text for row in await read.execute(named, {"ids": sorted(ids)})}
+    found = await read.execute(named, {"ids": sorted(ids)})
+    texts = {number: text for number, text in found}  # noqa: C416 - as below
     known = await _meant_by(read, pid, sorted(set(texts.values())))
     return {id_: Subject(text, known.get(text)) for id_, text in texts.items()}
 
@@ -67,7 +66,8 @@ async def _meant_by(read: AsyncConnection, pid: int, texts: Sequence[str]) -> Ma
     )
     found: dict[str, Customer] = {}
     for query in (by_alias, by_id):  # an id is nobody else's, whatever an alias says
-        found |= {row.text: Customer(row.uuid, row.name) for row in await read.execute(query, {"texts": list(texts)})}
+        rows = await read.execute(query, {"texts": list(texts)})
+        found |= {text: Customer(uuid, name) for text, uuid, name in rows}
     return found
 
 
