@@ -58,7 +58,8 @@ def fill_spending(tx: Tx, filled: Filled, *, seed: int, now: datetime, ids: IdSo
     _budgets(tx, pid, seed=seed, now=now, since=since, ids=ids)
     r = tables.alert_rules.c
     row = tx.conn.execute(sa.select(tables.alert_rules).where(r.pid == pid, r.origin == "default:error_rate")).one()
-    _yesterday(tx, stored(row), seed=seed, now=now, ids=ids)
+    # Numbers of their own: those of one source ascend, and the project's have come to today.
+    _yesterday(tx, stored(row), seed=seed, now=now, ids=IdSource(2))
     _deliver(tx, filled, now=now, chance=Random(f"{seed} told"))  # noqa: S311 - it shall be foreseeable
 
 
