@@ -17,7 +17,10 @@ from heartfly.db.prepared import Prepared
 
 
 class Lookup:
-    """One question at a time: whoever asks meanwhile waits. Call in one event loop."""
+    """One question at a time: whoever asks meanwhile waits, and hears with the one before that the server is away.
+
+    Call in one event loop.
+    """
 
     def __init__(self, url: str, **connect: Any) -> None:
         """`connect`: what else the driver is given to connect with."""
@@ -28,18 +31,29 @@ class Lookup:
         self._connect = connect
         self._connection: Any = None
         self._turn = asyncio.Lock()
+        self._n_lost = 0
+        self._lost: Exception | None = None
 
     async def rows(self, question: Prepared, **values: Any) -> list[Any]:
         """As Prepared.rows. OperationalError of SQLAlchemy, when the server is away or takes too long."""
         plan = question.plan(self._dialect)
         text, parameters = plan.given(plan.parameters([values]))
+        n_lost = self._n_lost
         async with self._turn:
+            if self._lost is not None and n_lost != self._n_lost:
+                raise self._lost.with_traceback(
+                    None
+                )  # else each would wait for a server that is away, one after the other
             try:
-                return plan.converted(await self._found(text, parameters))
+                found = await self._found(text, parameters)
             except self._driver.Error as error:
-                raise DBAPIError.instance(
+                told = DBAPIError.instance(
                     text, None, error, self._driver.Error, hide_parameters=True, dialect=self._dialect
-                ) from error
+                )
+                if self._connection is None or self._connection.closed:
+                    self._n_lost, self._lost = self._n_lost + 1, told
+                raise told from error
+            return plan.converted(found)
 
     async def _found(self, text: str, parameters: Any) -> list[tuple[Any, ...]]:
         is_fresh = self._connection is None or self._connection.closed

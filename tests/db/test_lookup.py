@@ -87,6 +87,27 @@ async def test_without_a_server_it_is_away() -> None:
     await lookup.close()
 
 
+@pytest.mark.postgres
+async def test_of_those_who_wait_for_a_server_that_is_away_one_alone_tries() -> None:
+    tried = 0
+
+    def come(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tried
+        tried += 1
+        writer.close()
+
+    async with await asyncio.start_server(come, "127.0.0.1", 0) as away:
+        port = away.sockets[0].getsockname()[1]
+        lookup = Lookup(f"postgresql+psycopg://heartfly@127.0.0.1:{port}/heartfly?sslmode=disable", connect_timeout=30)
+        told = await asyncio.gather(*(lookup.rows(OF, since=AT) for _ in range(5)), return_exceptions=True)
+        assert [sa.exc.OperationalError] * 5 == [type(one) for one in told]
+        assert 1 == tried
+        with pytest.raises(sa.exc.OperationalError):
+            await lookup.rows(OF, since=AT)  # who comes later finds out for himself
+        assert 2 == tried
+        await lookup.close()
+
+
 async def test_after_the_end_nobody_asks(db: Database) -> None:
     await db.look_up(OF, since=AT)
     await db.stop()
