@@ -26,6 +26,12 @@ from heartfly.usage.sources import HEADER
 
 WIRE = "native"
 
+DryRun = Annotated[bool, QueryParameter(description="Say what would become of them; store nothing.")]
+Source = Annotated[str, HeaderParameter(name=HEADER, description="Who sends them: the day waits for its live sources.")]
+Prefer = Annotated[
+    str, HeaderParameter(name=PREFER, description="`return=minimal`: results of what is not stored, and no others.")
+]
+
 
 @post(
     "/events",
@@ -40,13 +46,9 @@ WIRE = "native"
 async def take_events(
     request: ApiRequest,
     *,
-    dry_run: Annotated[bool, QueryParameter(description="Say what would become of them; store nothing.")] = False,
-    source: Annotated[
-        str, HeaderParameter(name=HEADER, description="Who sends them: the day waits for its live sources.")
-    ] = "",
-    prefer: Annotated[
-        str, HeaderParameter(name=PREFER, description="`return=minimal`: results of what is not stored, and no others.")
-    ] = "",
+    dry_run: DryRun = False,
+    source: Source = "",
+    prefer: Prefer = "",
 ) -> IngestOut:
     """Answered once they are on the disk. Each is told for itself: what is none does not stop its neighbours.
 
@@ -74,13 +76,9 @@ async def take_events(
 async def take_columns(
     request: ApiRequest,
     *,
-    dry_run: Annotated[bool, QueryParameter(description="Say what would become of them; store nothing.")] = False,
-    source: Annotated[
-        str, HeaderParameter(name=HEADER, description="Who sends them: the day waits for its live sources.")
-    ] = "",
-    prefer: Annotated[
-        str, HeaderParameter(name=PREFER, description="`return=minimal`: results of what is not stored, and no others.")
-    ] = "",
+    dry_run: DryRun = False,
+    source: Source = "",
+    prefer: Prefer = "",
 ) -> IngestOut:
     """The same as to send them one by one, for who sends many that have much in common: it takes less of the processor.
 
