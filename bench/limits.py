@@ -3,7 +3,8 @@
 Each call is of one of 500 customers, and three limits hold for it: an hour of requests for each customer, a rate of the
 provider, and a month of cost. Nothing is denied, so that each check is a reservation on the disk. What is measured is
 one process of Heartfly; wrk, which makes the calls, has a thread of its own. Callers who never rest wait for each
-other: where 2,000 are answered a second, each of 64 waits for 32 ms. So they call once more, and rest in between.
+other: where 2,000 are answered a second, each of 64 waits for 32 ms. So they call once more, and rest in between: as many of
+them as the goal asks for are then to be answered in the time that the goal asks for.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ LIMITS: Sequence[Mapping[str, Any]] = (
     {"kind": "calendar", "amount": "1000000", "window": "month", "unit": "cost:USD"},
 )
 _LEAST: Mapping[str, int] = {"sqlite": 3_000, "postgres": 2_000}
-_REST_MS = 55
-"""Between an answer and the next call of a caller, on average: some thousand calls a second of all of them."""
+_REST_MS: Mapping[str, int] = {"sqlite": 18, "postgres": 25}
+"""Between an answer and the next call of a caller, on average: all of them make somewhat more than the least."""
 
 _WRK = r"""
 local bodies, n = {}, 0
@@ -78,7 +79,7 @@ async def measure(made: Stores, *, rounds: int, seconds: float) -> list[Figure]:
             meter = Meter(served.pid, served.extra)
             ours.append(Round(await _checks(served, seeded.api_key, seconds), meter.read()))
             meter = Meter(served.pid, served.extra)
-            rested.append(Round(await _checks(served, seeded.api_key, seconds, rest_ms=_REST_MS), meter.read()))
+            rested.append(Round(await _checks(served, seeded.api_key, seconds, rest_ms=_REST_MS[made.database]), meter.read()))
             pinged.append(await load.closed_loop(served.port, seeded.paths, connections=CONNECTIONS, seconds=seconds))
             await CLOCK.sleep(0.2)
         used_mb = megabytes([served.pid])
@@ -118,12 +119,19 @@ def _figures(
             note=f"p50 {quiet.answers.p50_ms:.1f}, max {quiet.answers.max_ms:.1f}",
         ),
         Figure(
-            name=f"checks: p99, of {CONNECTIONS} callers who rest between two calls",
+            name=f"checks, of {CONNECTIONS} callers who rest between two calls",
+            value=calm.answers.per_s,
+            unit="/s",
+            at_least=_LEAST[database],
+            others=calm.used.others,
+        ),
+        Figure(
+            name="their p99",
             value=calm.answers.p99_ms,
             unit="ms",
             at_most=20,
             others=calm.used.others,
-            note=f"{calm.answers.per_s:,.0f}/s; p50 {calm.answers.p50_ms:.1f}, max {calm.answers.max_ms:.1f}",
+            note=f"p50 {calm.answers.p50_ms:.1f}, max {calm.answers.max_ms:.1f}",
         ),
         Figure(name="checks: throughput, ratio to pings on new connections", value=to_pings, others=others),
         Figure(name="checks: CPU each, all in all", value=quiet.cpu_ms, unit="ms", others=others),

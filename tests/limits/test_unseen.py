@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
 from heartfly.errors import OverloadedError
+from heartfly.limits.batch import Checked
 from tests.limits.desk import Desk
 
 pytestmark = pytest.mark.anyio
@@ -120,3 +122,16 @@ async def test_what_could_not_be_written_down_is_written_down_later(desk: Desk) 
     await desk.checker.tell_opened()
 
     assert 1 == (await desk.shown(limit)).opened
+
+
+async def test_who_was_answered_is_not_kept_for_as_long_as_he_might_have_waited(
+    usage_db: Database, ids: IdSource
+) -> None:
+    """Thousands a second would be, and the collector of cycles would hold up everybody to look through them."""
+    desk = Desk(usage_db, ids, SystemClock(), patience_s=30)  # type: ignore[arg-type]
+    await desk.limit(amount="1000")
+
+    for _ in range(20):
+        assert await desk.allowed()
+
+    assert not [one for one in gc.get_objects() if isinstance(one, Checked)]
