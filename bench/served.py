@@ -21,7 +21,8 @@ from bench.load import CLOCK
 
 ROOT = Path(__file__).resolve().parent.parent
 _START_LIMIT_S = 60.0
-_LOG_FILES = 60
+_LOG = (("max_wal_size", "4GB"), ("min_wal_size", "2GB"))
+_LOG_FILES = 120
 """Of 16 MB each."""
 
 
@@ -184,13 +185,14 @@ def stores(database: str, python: str = sys.executable) -> Iterator[Stores]:
 
 
 def _used(uri: str) -> None:
-    """As a server of PostgreSQL that has run for a while: its log has files to use again, as many as
-    docs/operations.md says. A new one makes each when it needs it, while whoever commits waits some 50 ms.
+    """As a server of PostgreSQL that is set as docs/scale.md says, and has run for a while: its log has files to use
+    again. A new one makes each when it needs it, while whoever commits waits some 50 ms.
     """
     import psycopg  # noqa: PLC0415 - of the extra `postgres`
 
     with psycopg.connect(uri, autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET min_wal_size = '1GB'")
+        for name, size in _LOG:
+            connection.execute(f"ALTER SYSTEM SET {name} = '{size}'")
         connection.execute("SELECT pg_reload_conf()")
         for _ in range(_LOG_FILES):
             connection.execute("SELECT pg_logical_emit_message(false, 'bench', 'a file of the log')")
