@@ -7,8 +7,9 @@ from datetime import datetime
 
 from heartfly.cli.event_import import Batches, Seen
 from heartfly.cli.log_sending import Ready
-from heartfly.core.access.as_event import Ids, Shape, event_text, with_id
+from heartfly.core.access.as_event import Shape, event_text, with_id
 from heartfly.core.access.formats import reader, takes_usual
+from heartfly.core.access.line_ids import Ids
 from heartfly.core.access.request import Parser, Request, Unread
 from heartfly.core.access.request_columns import RequestColumns
 from heartfly.core.access.usual import Parted, Usual, UsualLines, none_usual

@@ -10,8 +10,9 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Any
 
-from heartfly.core.access.as_event import Ids, Shape, event_text
+from heartfly.core.access.as_event import Shape, event_text
 from heartfly.core.access.formats import reader
+from heartfly.core.access.line_ids import Ids
 from heartfly.core.access.request import Parser, Unread
 from heartfly.core.events import read
 from heartfly.core.syslog import message_of

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heartfly.core.access.as_event import Ids, Ips, Shape, event_text, ip_as
+from heartfly.core.access.as_event import Ips, Shape, event_text, ip_as
 from heartfly.core.access.customers import CustomerRuleError, Customers, Table, rule_of, table_of
 from heartfly.core.access.formats import reader
 from heartfly.core.access.request import Request
@@ -137,85 +137,6 @@ def test_a_hash_of_an_address_needs_the_secret() -> None:
     assert one != other
     assert one == ip_as("::ffff:203.0.113.9", Ips.HASH, "a")
     assert "hash" not in sent(FULL, Shape(ips=Ips.DROP))["properties"]
-
-
-# --- ids
-
-
-def ids_of(lines: list[tuple[str, int]], source: str = "") -> list[str]:
-    ids = Ids(source)
-    return [ids.of(text.encode(), AT + timedelta(seconds=second)) for text, second in lines]
-
-
-timed_lines = st.tuples(st.text(alphabet="abc", min_size=1, max_size=2), st.sampled_from([0, 0, 1, 60, 7_200, -7_200]))
-
-
-@settings(max_examples=60)
-@given(st.lists(st.lists(timed_lines, max_size=6), max_size=5), st.sampled_from([2, 5, 1_000]))
-def test_many_lines_at_once_have_the_ids_that_they_have_one_by_one(
-    pieces: list[list[tuple[str, int]]], remembered: int
-) -> None:
-    ids, alone = Ids(), Ids()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("heartfly.core.access.as_event._REMEMBERED", remembered)
-        for piece in pieces:
-            lines = [text.encode() for text, _ in piece]
-            ats = [AT + timedelta(seconds=second) for _, second in piece]
-
-            assert list(map(alone.of, lines, ats)) == ids.of_all(lines, ats)
-
-
-def test_equal_lines_are_told_apart_by_their_number() -> None:
-    one, other, again, third = ids_of([("a", 0), ("b", 0), ("a", 0), ("a", 1)])
-
-    assert [f"{one}-1", f"{one}-2"] == [again, third]
-    assert other != one
-
-
-def test_two_sources_write_two_lines() -> None:
-    assert ids_of([("a", 0)]) != ids_of([("a", 0)], "web-1")
-
-
-def test_files_read_one_after_the_other_have_the_ids_that_each_has_alone() -> None:
-    older, newer = [("a", 0), ("a", 0), ("b", 7200)], [("b", 90_000), ("c", 90_001), ("c", 90_001)]
-
-    assert ids_of(newer) + ids_of(older) == ids_of(newer + older)
-    assert ids_of(older) * 2 == ids_of(older * 2)
-
-
-def test_a_file_of_less_than_an_hour_that_is_repeated_has_its_ids_again() -> None:
-    short = [("a", 0), ("a", 0), ("b", 60), ("b", 60)]
-
-    assert ids_of(short) * 3 == ids_of(short * 3)
-
-
-def test_lines_a_little_out_of_order_are_still_told_apart() -> None:
-    first, _, third = ids_of([("a", 3000), ("b", 0), ("a", 3000)])
-
-    assert f"{first}-1" == third
-
-
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heartfly.core.access.as_event._REMEMBERED", 2)
-    ids = Ids()
-
-    made = [ids.of(line, AT) for line in (b"a", b"b", b"a", b"c", b"d", b"e", b"f", b"a")]
-
-    assert made[0] + "-1" == made[2]
-    assert 2 >= len(ids._new)
-    assert made[0] == made[7]  # too long ago: it counts once, and never twice
-
-
-@settings(max_examples=40)
-@given(st.lists(st.text(alphabet="ab", min_size=1, max_size=2), max_size=30), st.integers(0, 30))
-def test_a_file_that_is_cut_in_two_makes_no_new_event(lines: list[str], at: int) -> None:
-    """Rotated in the midst of equal lines: what each half makes is among what the whole makes."""
-    timed = [(line, 0) for line in lines]
-
-    whole = ids_of(timed)
-
-    assert len(whole) == len(set(whole))
-    assert set(ids_of(timed[:at])) | set(ids_of(timed[at:])) <= set(whole)
 
 
 @settings(max_examples=40)

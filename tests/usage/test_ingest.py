@@ -79,10 +79,10 @@ async def test_an_event_is_kept_as_it_came_and_marks_its_hour(ingest: EventInges
     assert (datetime(2026, 11, 28, 12, tzinfo=UTC), row.id) == (mark.hour, mark.seq)
 
 
+@pytest.mark.parametrize("uuid", ["0f8fad5b-d9cb-469f-a165-70867728950e", "0f8fad5b-d9cb-869f-a165-70867728950e"])
 async def test_a_transaction_id_is_told_as_it_was_sent_whatever_it_looks_like(
-    ingest: EventIngest, usage_db: Database
+    ingest: EventIngest, usage_db: Database, uuid: str
 ) -> None:
-    uuid = "0f8fad5b-d9cb-469f-a165-70867728950e"
     sent = [uuid, uuid.upper(), uuid.replace("-", ""), f"{{{uuid}}}", uuid[:-1], f"{uuid[:-1]}g", "é" * 36, "\0x1f"[1:]]
 
     assert ["accepted"] * len(sent) == await outcomes(ingest, *(event(1, transaction_id=name) for name in sent))
@@ -222,10 +222,15 @@ async def test_an_empty_batch_is_nothing(ingest: EventIngest, usage_db: Database
     assert [] == await rows(usage_db, events)
 
 
-async def test_shuffled_repeated_and_at_one_time_each_counts_once(ingest: EventIngest, usage_db: Database) -> None:
+@pytest.mark.parametrize("named", ["t-{:d}", "019adf55-{:04x}-8123-8456-789abcdef012"])
+async def test_shuffled_repeated_and_at_one_time_each_counts_once(
+    ingest: EventIngest, usage_db: Database, named: str
+) -> None:
     draw = random.Random(5)
-    sent = [event(number) for number in range(400)] * 2
-    sent += [event(number, customer_id="c-9") for number in range(0, 400, 10)]
+    sent = [event(number, transaction_id=named.format(number)) for number in range(400)] * 2
+    sent += [
+        event(number, transaction_id=named.format(number), customer_id="c-9") for number in range(0, 400, 10)
+    ]  # fmt: skip
     draw.shuffle(sent)
     batches = [sent[start : start + 40] for start in range(0, len(sent), 40)]
 

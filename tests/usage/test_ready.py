@@ -24,6 +24,26 @@ def test_a_transaction_id_is_known_by_the_beginning_of_its_hash() -> None:
 
 
 @pytest.mark.parametrize("on_postgres", [False, True])
+def test_a_uuid_of_version_8_is_known_by_its_own_bytes_so_that_its_neighbours_lie_beside_it(
+    on_postgres: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    ordered = [f"019adf55-{n:04x}-8123-8456-789abcdef012" for n in (1, 2, 3)]
+    others = [
+        "019adf55-0001-8123-8456-789ABCDEF012",
+        "019adf55-0001-7123-8456-789abcdef012",
+        "019adf55-0001-8",
+        "x" * 36,
+    ]
+
+    ready = ready_of([event(name) for name in (*ordered, *others)], on_postgres=on_postgres)
+
+    assert ready is not None
+    assert [bytes.fromhex(one.replace("-", "")) for one in ordered] == list(ready.hashes[:3])
+    assert [11] * len(others) == list(map(len, ready.hashes[3:]))
+    assert [hash_of(name) for name in (*ordered, *others)] == list(ready.hashes)
+
+
+@pytest.mark.parametrize("on_postgres", [False, True])
 def test_events_are_told_by_columns_as_the_database_has_them(on_postgres: bool) -> None:  # noqa: FBT001 - a parameter
     uuid = "0f8fad5b-d9cb-469f-a165-70867728950e"
 

@@ -1,33 +1,27 @@
-"""The event that a request is: its type, the names of its properties, and its transaction id (decision 26).
+"""The event that a request is: its type, and the names and values of its properties (decision 26).
 
-The id is made of the line, and of how many like it came before in its file: not of where the file lies, what it is
-called, or where in it the line stands. So no rotation, packing or copy makes another event of it.
+Its transaction id is decided in line_ids.py.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
-from itertools import islice
 from json.encoder import encode_basestring
-from operator import le
 
 from heartfly.core.access.customers import Customers
 from heartfly.core.access.request import Request
 from heartfly.core.paths import Rules
 
 TYPE = "http.request"
-_START = datetime(1970, 1, 1, tzinfo=UTC)
-_REMEMBERED = 131_072
 _FIRST_RULES = "1"
 """Of a route that says nothing of its rules."""
-_BACK = timedelta(hours=1)
 _quoted: Callable[[str], str] = encode_basestring
 
 
@@ -49,64 +43,6 @@ class Shape:
     ips: Ips = Ips.TRUNCATE
     secret: str = ""
     source: str = ""
-
-
-class Ids:
-    """Of one file's lines, in their order."""
-
-    def __init__(self, source: str = "") -> None:
-        self._source = source.encode() + b"\0"
-        self._new: dict[bytes, int] = {}
-        self._old: dict[bytes, int] = {}
-        self._at = _START
-        self._first: bytes | None = None
-
-    def of(self, line: bytes, at: datetime) -> str:
-        """`line` without its end.
-
-        Equal lines lie near one another, as their times are equal: only what came lately is remembered. Where time goes
-        back by more than an hour another file begins, as in `cat access.log access.log.1`, and counting with it; and
-        where it goes back to the first line, as in `cat access.log access.log`.
-        """
-        return self._named(_digest(self._source + line), at)
-
-    def of_all(self, lines: Sequence[bytes], ats: Sequence[datetime]) -> list[str]:
-        """As `of`, of one after the other. Where time goes on and no line is like another, in half the time."""
-        source = self._source
-        digests = [_digest(source + line) for line in lines]
-        if not self._are_others(digests, ats):
-            return list(map(self._named, digests, ats))
-        self._first = self._first or digests[0]
-        self._at = ats[-1]
-        self._new.update(dict.fromkeys(digests, 1))
-        return [one.hex() for one in digests]
-
-    def _are_others(self, digests: Sequence[bytes], ats: Sequence[datetime]) -> bool:
-        if not digests or len(self._new) + len(digests) > _REMEMBERED:
-            return False
-        goes_on = self._at <= ats[0] and all(map(le, ats, islice(ats, 1, None)))
-        return (
-            goes_on
-            and len(set(digests)) == len(digests)
-            and all(known.keys().isdisjoint(digests) for known in (self._new, self._old))
-        )
-
-    def _named(self, digest: bytes, at: datetime) -> str:
-        if at < self._at and (at < self._at - _BACK or digest == self._first):
-            self._new, self._old, self._first = {}, {}, None
-        self._first = self._first or digest
-        self._at = at
-        n = self._new.get(digest)
-        if n is None:
-            n = self._old.get(digest, 0)
-        if len(self._new) >= _REMEMBERED:
-            self._old, self._new = self._new, {}
-        self._new[digest] = n + 1
-        return f"{digest.hex()}-{n}" if n else digest.hex()
-
-
-def _digest(line: bytes) -> bytes:
-    return hashlib.blake2b(line, digest_size=12).digest()
 
 
 def event_text(request: Request, transaction_id: str, shape: Shape) -> tuple[str, str, str | None]:

@@ -30,7 +30,7 @@ event_ids = Table(
     "event_ids",
     usage_metadata,
     pid(),
-    Column("id_hash", Bytes, primary_key=True),  # 11 bytes of the transaction id
+    Column("id_hash", Bytes, primary_key=True),  # of the transaction id: usage/ready.py
     Column("event_id", BigInteger, nullable=False),
     Column("fingerprint", Bytes, nullable=False),  # 6 bytes of the content
     sqlite_with_rowid=False,

@@ -1,0 +1,141 @@
+"""The transaction id of a line of a log: a hash of its bytes, behind the time that it says (decisions 26 and 51).
+
+It is made of the line, and of how many like it came before in its file: not of where the file lies, what it is called,
+or where in it the line stands. So no rotation, packing or copy makes another event of it. Nor does another mapping: the
+time is what stands in the line first, as text, and not what a format makes of it. It is there for the order, in which
+lines of one time are kept beside each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
+from operator import le
+
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DAY = date(1970, 1, 1).toordinal()
+_REMEMBERED = 131_072
+_MOST_TIMES = 10_000
+_BACK = timedelta(hours=1)
+_CLF = re.compile(rb"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d)")
+_LENGTH = len(b"[17/May/2015:10:05:03")
+_MONTHS = {
+    name: n for n, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)
+}  # fmt: skip
+_OTHERS = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[T\t ](\d\d):(\d\d):(\d\d)|(?<![\w.-])(\d{10})(?![\w-])")
+
+
+class Ids:
+    """Of one file's lines, in their order."""
+
+    def __init__(self, source: str = "") -> None:
+        self._source = source.encode() + b"\0"
+        self._times = _Times()
+        self._new: dict[bytes, int] = {}
+        self._old: dict[bytes, int] = {}
+        self._at = _START
+        self._first: bytes | None = None
+
+    def of(self, line: bytes, at: datetime) -> str:
+        """`line` without its end.
+
+        Equal lines lie near one another, as their times are equal: only what came lately is remembered. Where time goes
+        back by more than an hour another file begins, as in `cat access.log access.log.1`, and counting with it; and
+        where it goes back to the first line, as in `cat access.log access.log`.
+        """
+        return self._named(_digest(self._source + line), line, at)
+
+    def of_all(self, lines: Sequence[bytes], ats: Sequence[datetime]) -> list[str]:
+        """As `of`, of one after the other. Where time goes on and no line is like another, in half the time."""
+        source = self._source
+        digests = [_digest(source + line) for line in lines]
+        if not self._are_others(digests, ats):
+            return list(map(self._named, digests, lines, ats))
+        self._first = self._first or digests[0]
+        self._at = ats[-1]
+        self._new.update(dict.fromkeys(digests, 1))
+        return list(map(_id, digests, self._times.of_all(lines)))
+
+    def _are_others(self, digests: Sequence[bytes], ats: Sequence[datetime]) -> bool:
+        if not digests or len(self._new) + len(digests) > _REMEMBERED:
+            return False
+        goes_on = self._at <= ats[0] and all(map(le, ats, islice(ats, 1, None)))
+        return (
+            goes_on
+            and len(set(digests)) == len(digests)
+            and all(known.keys().isdisjoint(digests) for known in (self._new, self._old))
+        )
+
+    def _named(self, digest: bytes, line: bytes, at: datetime) -> str:
+        if at < self._at and (at < self._at - _BACK or digest == self._first):
+            self._new, self._old, self._first = {}, {}, None
+        self._first = self._first or digest
+        self._at = at
+        n = self._new.get(digest)
+        if n is None:
+            n = self._old.get(digest, 0)
+        if len(self._new) >= _REMEMBERED:
+            self._old, self._new = self._new, {}
+        self._new[digest] = n + 1
+        (time,) = self._times.of_all((line,))
+        return _id(_digest(b"%b-%d" % (digest, n)) if n else digest, time)
+
+
+def _digest(line: bytes) -> bytes:
+    return hashlib.blake2b(line, digest_size=12).digest()
+
+
+def _id(digest: bytes, time: str) -> str:
+    """A UUID of version 8, whose bits are ours to choose: 48 of the time in milliseconds, 72 of the hash. Of a line
+    that says no time 96 bits of the hash.
+    """
+    text = digest.hex()
+    return f"{time}-8{text[:3]}-8{text[3:6]}-{text[6:18]}" if time else text
+
+
+class _Times(dict[bytes, str]):
+    """Of times as lines write them: the first two parts of a UUID; empty: it is none, or has no such part."""
+
+    def of_all(self, lines: Sequence[bytes]) -> list[str]:
+        known = [self[line[(start := line.find(b"[")) : start + _LENGTH]] for line in lines]
+        return known if all(known) else [one or self._other(line) for one, line in zip(known, lines, strict=True)]
+
+    def __missing__(self, text: bytes) -> str:
+        found = _CLF.fullmatch(text)
+        told = "" if found is None else _of_clf(found)
+        if len(self) >= _MOST_TIMES:
+            self.clear()
+        self[text] = told
+        return told
+
+    def _other(self, line: bytes) -> str:
+        """Of a line whose first bracket opens no time."""
+        if (found := _CLF.search(line)) is not None:
+            return _of_clf(found)
+        if (found := _OTHERS.search(line)) is None:
+            return ""
+        if found[7]:
+            return _milliseconds(int(found[7]))
+        return _told((int(found[1]), int(found[2]), int(found[3])), found.group(4, 5, 6))
+
+
+def _of_clf(found: re.Match[bytes]) -> str:
+    return _told((int(found[3]), _MONTHS.get(found[2], 0), int(found[1])), found.group(4, 5, 6))
+
+
+def _told(day: tuple[int, int, int], time: Sequence[bytes]) -> str:
+    """`day`: year, month, day; `time`: hour, minute, second."""
+    try:
+        days = date(*day).toordinal() - _FIRST_DAY
+    except ValueError:
+        return ""
+    hour, minute, second = map(int, time)
+    return _milliseconds(days * 86_400 + hour * 3_600 + minute * 60 + second) if days >= 0 else ""
+
+
+def _milliseconds(seconds: int) -> str:
+    digits = f"{seconds * 1_000:012x}"
+    return f"{digits[:8]}-{digits[8:]}"
