@@ -111,11 +111,13 @@ class Checker:
         self._waiting.append((self._clock.monotonic() + self._patience_s, future))
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(self._patience_s, self._sweep)
-        found: Checked | Ended = await future
-        # They end in their order. Kept until the sweep, what was answered in two seconds would be looked through by the
-        # collector of cycles again and again, some 20 ms each time.
-        while self._waiting and self._waiting[0][1].done():
-            self._waiting.popleft()
+        try:
+            found: Checked | Ended = await future
+        finally:
+            # They end in their order. Kept until the sweep, what was answered in two seconds would be looked through by
+            # the collector of cycles again and again, some 20 ms each time.
+            while self._waiting and self._waiting[0][1].done():
+                self._waiting.popleft()
         return found
 
     def _sweep(self) -> None:

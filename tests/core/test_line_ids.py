@@ -103,7 +103,7 @@ def time_of(line: str) -> datetime | None:
     told = uuid.UUID(made)
     assert (8, uuid.RFC_4122) == (told.version, told.variant)
     assert str(told) == made
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=told.int >> 80)
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=told.int >> 92)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +116,9 @@ def time_of(line: str) -> datetime | None:
         "2015-05-17\t08:05:03\tFRA2\t1\t203.0.113.9",
         '{"level":"info","ts":1431849903.5241024,"uri":"/"}',
         '1431849903.524 203.0.113.9 "GET / HTTP/1.1"',
+        '{"at":1431849903524,"uri":"/"}',
+        '{"time_local":"17/May/2015:08:05:03 +0000","uri":"/"}',
+        '{"Duration":1731849903,"StartUTC":"2015-05-17T08:05:03.5Z"}',  # a date goes before a number
     ],
 )
 def test_an_id_begins_with_the_time_that_its_line_says_first(line: str) -> None:
@@ -132,6 +135,8 @@ def test_an_id_begins_with_the_time_that_its_line_says_first(line: str) -> None:
         '{"time":"2015-02-30T08:05:03Z"}',
         '{"time":"0000-01-01T08:05:03Z"}',
         '{"request_id":"431849903524102412"}',
+        '{"request_id":"a1431849903"}',
+        '{"Duration":1234567890}',
     ],
 )
 def test_a_line_that_says_no_time_has_a_hash_alone(line: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,8 +15,8 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
-from heartfly.errors import OverloadedError
-from heartfly.limits.batch import Checked
+from heartfly.errors import NotFoundError, OverloadedError
+from heartfly.limits.names import name_of
 from tests.limits.desk import Desk
 
 pytestmark = pytest.mark.anyio
@@ -133,5 +132,7 @@ async def test_who_was_answered_is_not_kept_for_as_long_as_he_might_have_waited(
 
     for _ in range(20):
         assert await desk.allowed()
+    with pytest.raises(NotFoundError):
+        await desk.checker.end(desk.pid, name_of(1), None)
 
-    assert not [one for one in gc.get_objects() if isinstance(one, Checked)]
+    assert not desk.checker._waiting

@@ -20,12 +20,14 @@ _FIRST_DAY = date(1970, 1, 1).toordinal()
 _REMEMBERED = 131_072
 _MOST_TIMES = 10_000
 _BACK = timedelta(hours=1)
-_CLF = re.compile(rb"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d)")
+_CLF = re.compile(rb'[\["](\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d)')
 _LENGTH = len(b"[17/May/2015:10:05:03")
 _MONTHS = {
     name: n for n, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1)
 }  # fmt: skip
-_OTHERS = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[T\t ](\d\d):(\d\d):(\d\d)|(?<![\w.-])(\d{10})(?![\w-])")
+_ISO = re.compile(rb"(\d{4})-(\d\d)-(\d\d)[T\t ](\d\d):(\d\d):(\d\d)")
+_EPOCH = re.compile(rb"(1[4-9]\d{8})(?<![\w.-]\d{10})(?:\d{3})?(?![\w-])")
+"""Seconds or milliseconds, from 2014 to 2033; a number that stands alone."""
 
 
 class Ids:
@@ -33,7 +35,6 @@ class Ids:
 
     def __init__(self, source: str = "") -> None:
         self._source = source.encode() + b"\0"
-        self._times = _Times()
         self._new: dict[bytes, int] = {}
         self._old: dict[bytes, int] = {}
         self._at = _START
@@ -57,7 +58,7 @@ class Ids:
         self._first = self._first or digests[0]
         self._at = ats[-1]
         self._new.update(dict.fromkeys(digests, 1))
-        return list(map(_id, digests, self._times.of_all(lines)))
+        return list(map(_id, digests, _TIMES.of_all(lines)))
 
     def _are_others(self, digests: Sequence[bytes], ats: Sequence[datetime]) -> bool:
         if not digests or len(self._new) + len(digests) > _REMEMBERED:
@@ -80,7 +81,7 @@ class Ids:
         if len(self._new) >= _REMEMBERED:
             self._old, self._new = self._new, {}
         self._new[digest] = n + 1
-        (time,) = self._times.of_all((line,))
+        (time,) = _TIMES.of_all((line,))
         return _id(_digest(b"%b-%d" % (digest, n)) if n else digest, time)
 
 
@@ -89,19 +90,19 @@ def _digest(line: bytes) -> bytes:
 
 
 def _id(digest: bytes, time: str) -> str:
-    """A UUID of version 8, whose bits are ours to choose: 48 of the time in milliseconds, 72 of the hash. Of a line
-    that says no time 96 bits of the hash.
+    """A UUID of version 8, whose bits are ours to choose: 36 of the time in seconds, 84 of the hash. Of a line that
+    says no time 96 bits of the hash.
     """
     text = digest.hex()
-    return f"{time}-8{text[:3]}-8{text[3:6]}-{text[6:18]}" if time else text
+    return f"{time}{text[:3]}-8{text[3:6]}-8{text[6:9]}-{text[9:21]}" if time else text
 
 
 class _Times(dict[bytes, str]):
-    """Of times as lines write them: the first two parts of a UUID; empty: it is none, or has no such part."""
+    """Of times as lines write them: how a UUID begins with them; empty: it is none, or cannot be told so."""
 
     def of_all(self, lines: Sequence[bytes]) -> list[str]:
         known = [self[line[(start := line.find(b"[")) : start + _LENGTH]] for line in lines]
-        return known if all(known) else [one or self._other(line) for one, line in zip(known, lines, strict=True)]
+        return known if all(known) else [one or _other(line) for one, line in zip(known, lines, strict=True)]
 
     def __missing__(self, text: bytes) -> str:
         found = _CLF.fullmatch(text)
@@ -111,15 +112,17 @@ class _Times(dict[bytes, str]):
         self[text] = told
         return told
 
-    def _other(self, line: bytes) -> str:
-        """Of a line whose first bracket opens no time."""
-        if (found := _CLF.search(line)) is not None:
-            return _of_clf(found)
-        if (found := _OTHERS.search(line)) is None:
-            return ""
-        if found[7]:
-            return _milliseconds(int(found[7]))
+
+_TIMES = _Times()
+
+
+def _other(line: bytes) -> str:
+    """Of a line whose first bracket opens no time. A date before a number, which may be anything."""
+    if (found := _ISO.search(line)) is not None:
         return _told((int(found[1]), int(found[2]), int(found[3])), found.group(4, 5, 6))
+    if (found := _CLF.search(line)) is not None:
+        return _of_clf(found)
+    return "" if (found := _EPOCH.search(line)) is None else _beginning(int(found[1]))
 
 
 def _of_clf(found: re.Match[bytes]) -> str:
@@ -133,9 +136,9 @@ def _told(day: tuple[int, int, int], time: Sequence[bytes]) -> str:
     except ValueError:
         return ""
     hour, minute, second = map(int, time)
-    return _milliseconds(days * 86_400 + hour * 3_600 + minute * 60 + second) if days >= 0 else ""
+    return _beginning(days * 86_400 + hour * 3_600 + minute * 60 + second) if days >= 0 else ""
 
 
-def _milliseconds(seconds: int) -> str:
-    digits = f"{seconds * 1_000:012x}"
-    return f"{digits[:8]}-{digits[8:]}"
+def _beginning(seconds: int) -> str:
+    digits = f"{seconds:09x}"
+    return f"{digits[:8]}-{digits[8]}"
