@@ -30,7 +30,9 @@ def claim(tx: Tx, pid: int, hashes: Sequence[bytes], numbers: Sequence[int], fin
     """
     if not hashes:
         return 0
-    by_hash, by_number, by_fingerprint = zip(*sorted(zip(hashes, numbers, fingerprints, strict=True)), strict=True)
+    order = sorted(range(len(hashes)), key=hashes.__getitem__)
+    by_hash, by_number = [hashes[place] for place in order], [numbers[place] for place in order]
+    by_fingerprint = [fingerprints[place] for place in order]
     pids = [pid] * len(hashes)
     if not tx.on_postgres:
         return _IDS.insert(tx, (pids, by_hash, by_number, by_fingerprint))

@@ -47,10 +47,15 @@ def hashes_of(transaction_ids: Sequence[str], packed: Sequence[object] = ()) -> 
     if not any(one[14:15] == "8" for one in transaction_ids):
         return [_hash(one) for one in transaction_ids]
     packed = packed or all_packed(transaction_ids)
+    if {*map(type, packed)} == {bytes} and not b"".join(packed)[6::16].translate(None, _VERSION_8):  # type: ignore[arg-type]
+        return [*packed]  # type: ignore[list-item]
     return [
         one if isinstance(one, bytes) and one[6] >> 4 == 8 else _hash(text)
         for text, one in zip(transaction_ids, packed, strict=True)
     ]
+
+
+_VERSION_8 = bytes(range(0x80, 0x90))
 
 
 def _hash(transaction_id: str) -> bytes:

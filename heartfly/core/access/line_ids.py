@@ -8,16 +8,17 @@ lines of one time are kept beside each other.
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from hashlib import blake2b as _blake2b
 from itertools import islice
 from operator import le
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = date(1970, 1, 1).toordinal()
 _REMEMBERED = 131_072
+_BYTES = 12
 _MOST_TIMES = 10_000
 _BACK = timedelta(hours=1)
 _CLF = re.compile(rb'[\["](\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d)')
@@ -52,23 +53,20 @@ class Ids:
     def of_all(self, lines: Sequence[bytes], ats: Sequence[datetime]) -> list[str]:
         """As `of`, of one after the other. Where time goes on and no line is like another, in half the time."""
         source = self._source
-        digests = [_digest(source + line) for line in lines]
-        if not self._are_others(digests, ats):
+        digests = [_blake2b(source + line, digest_size=_BYTES).digest() for line in lines]
+        each_once = dict.fromkeys(digests, 1)
+        if len(each_once) < len(digests) or not self._are_others(each_once, ats):
             return list(map(self._named, digests, lines, ats))
         self._first = self._first or digests[0]
         self._at = ats[-1]
-        self._new.update(dict.fromkeys(digests, 1))
+        self._new |= each_once
         return list(map(_id, digests, _TIMES.of_all(lines)))
 
-    def _are_others(self, digests: Sequence[bytes], ats: Sequence[datetime]) -> bool:
+    def _are_others(self, digests: Mapping[bytes, int], ats: Sequence[datetime]) -> bool:
         if not digests or len(self._new) + len(digests) > _REMEMBERED:
             return False
         goes_on = self._at <= ats[0] and all(map(le, ats, islice(ats, 1, None)))
-        return (
-            goes_on
-            and len(set(digests)) == len(digests)
-            and all(known.keys().isdisjoint(digests) for known in (self._new, self._old))
-        )
+        return goes_on and all(known.keys().isdisjoint(digests) for known in (self._new, self._old))
 
     def _named(self, digest: bytes, line: bytes, at: datetime) -> str:
         if at < self._at and (at < self._at - _BACK or digest == self._first):
@@ -86,7 +84,7 @@ class Ids:
 
 
 def _digest(line: bytes) -> bytes:
-    return hashlib.blake2b(line, digest_size=12).digest()
+    return _blake2b(line, digest_size=_BYTES).digest()
 
 
 def _id(digest: bytes, time: str) -> str:
