@@ -36,7 +36,12 @@ def claim(tx: Tx, pid: int, hashes: Sequence[bytes], numbers: Sequence[int], fin
     pids = [pid] * len(hashes)
     if not tx.on_postgres:
         return _IDS.insert(tx, (pids, by_hash, by_number, by_fingerprint))
-    columns = {"pid": pids, "id_hash": by_hash, "event_id": by_number, "fingerprint": by_fingerprint}
+    columns: dict[str, Sequence[Any]] = {
+        "pid": pids,
+        "id_hash": by_hash,
+        "event_id": by_number,
+        "fingerprint": by_fingerprint,
+    }
     return _CLAIM_IDS.add(tx, columns)
 
 
