@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from tests.fuzz.raw_judge import Expected
 from tests.server.raw_requests import REFUSED
 
+PING = b"/ping/0b0b0b0b-0000-4000-8000-00000000000b"
 _PATHS = (
     b"/",
     b"/plain",
     b"/early",
     b"/chunks",
     b"/whole",
-    b"/ping/0b0b0b0b-0000-4000-8000-00000000000b/fail",
+    PING,
     b"/a%20b/%ff",
 )
 _QUERIES = (b"", b"?", b"?rid=1&ago=2", b"?" + b"q" * 300, b"?a=%00&b=/../")

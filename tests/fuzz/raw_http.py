@@ -8,6 +8,7 @@ the first tenth. raw_grammar.py makes the streams from the seed, raw_judge.py ju
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import random
 import select
@@ -17,14 +18,14 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from typing_extensions import override
 
-from tests.fuzz.raw_grammar import Stream, pieces, stream
-from tests.fuzz.raw_judge import READ, BrokenRuleError, Expected, answers_in, judge
-from tests.server_process import Server
+from tests.fuzz.raw_grammar import PING, Stream, pieces, stream
+from tests.fuzz.raw_judge import READ, BrokenRuleError, Expected, answers_in, judge, judge_whole
+from tests.server_process import Server, get
 
 SITE = Path(__file__).with_name("raw_site.py")
 AT_ONCE = 16
@@ -36,6 +37,14 @@ SHUT = Expected(0, "anything")
 """Whoever shuts his side in the middle of a request, or of a stream, may be taken for gone."""
 _AWAY_AT_ONCE, _SHUT_AT_ONCE = 0.03, 0.1
 """The shares of clients that go without reading, and that shut their sending side before they read."""
+AS_WHOLE = (
+    (b"HEAD ", b"GET "),  # whose answers only those know to end who know what was asked
+    (b" /plain", b" /healthz"),
+    (b" /early", b" /api/v1/checks"),
+    (b" /chunks", b" /login"),
+    (b" /whole", b" /v1/ingest"),
+)
+"""What a whole Heartfly is asked instead."""
 _RESET = struct.pack("ii", 1, 0)
 _PAUSE_S = 0.0005
 
@@ -84,6 +93,8 @@ class Fuzz:
     seed: int
     seen: Seen = field(default_factory=Seen)
     most_findings: int = 20
+    whole: bytes = b""
+    """It is a whole Heartfly that answers, where this is the path of a check's pings."""
     limit_s: float = 60.0
     """Nothing is waited for longer: the server closes of itself once our side is shut."""
 
@@ -91,7 +102,7 @@ class Fuzz:
         drawn, seen, tenth = random.Random(self.seed), self.seen, requests // 10
         while seen.requests < requests and len(seen.findings) < self.most_findings:
             try:
-                self._round([stream(drawn) for _ in range(AT_ONCE)], drawn)
+                self._round([self._stream(drawn) for _ in range(AT_ONCE)], drawn)
                 self._round([HONEST], drawn)
             except ConnectionRefusedError:
                 seen.findings.append(f"nobody listens any more (seed {self.seed}, connection {seen.connections})")
@@ -101,6 +112,13 @@ class Fuzz:
                 seen.kb_after_warm_up = self._resident_kb()
         seen.kb = self._resident_kb()
         return seen
+
+    def _stream(self, drawn: random.Random) -> Stream:
+        made = stream(drawn)
+        data = made.data
+        for ours, theirs in (*AS_WHOLE, (PING, self.whole)) if self.whole else ():
+            data = data.replace(ours, theirs)
+        return replace(made, data=data)
 
     def _round(self, streams: Sequence[Stream], drawn: random.Random) -> None:
         """Send them side by side, piece by piece in turn, and then read what each is told."""
@@ -134,7 +152,7 @@ class Fuzz:
         if sent is not HONEST and drawn.random() < _SHUT_AT_ONCE:
             expected = SHUT
         try:
-            while not _has_all(said, expected) and (some := client.recv(65_536)):
+            while not self._has_all(said, expected) and (some := client.recv(65_536)):
                 said += some
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_WR)
@@ -145,15 +163,27 @@ class Fuzz:
         except TimeoutError:
             self._find("the server does not close", sent, said)
         try:
-            for answer in judge(sent.data, bytes(said), expected):
+            for answer in (judge_whole if self.whole else judge)(sent.data, bytes(said), expected):
                 seen.answers[answer.status] += 1
         except BrokenRuleError as broken:
             self._find(str(broken), sent, said)
 
+    def _has_all(self, said: bytearray, expected: Expected) -> bool:
+        """All that is sure to come has come. Whoever shuts his side before may be taken for gone."""
+        if said.count(b"\r\ndate: " if self.whole else READ) < expected.honest:
+            return False
+        try:
+            answers_in(bytes(said))
+        except BrokenRuleError:
+            return False
+        return True
+
     def _look_at_log(self) -> None:
         log = self.server.folder / "server.log"
         if log.stat().st_size:
-            self.seen.findings.append(f"the server said: {log.read_text()[:3_000]}")
+            told = log.read_text()
+            if not self.whole or any(word in told for word in ("Traceback", '"level":"error"')):
+                self.seen.findings.append(f"the server said: {told[:3_000]}")
             log.write_text("")
 
     def _resident_kb(self) -> int:
@@ -167,17 +197,6 @@ class Fuzz:
         self.seen.findings.append(f"{what} ({where})\n  sent {sent.data!r}\n  said {bytes(said)!r}")
 
 
-def _has_all(said: bytearray, expected: Expected) -> bool:
-    """All that is sure to come has come. Who shuts his side before gets no more of a stream, and nothing behind it."""
-    if said.count(READ) < expected.honest:
-        return False
-    try:
-        answers_in(bytes(said))
-    except BrokenRuleError:
-        return False
-    return True
-
-
 def _send(client: socket.socket, data: bytes) -> None:
     # Whoever is refused may be cut off while it sends: what it was told is judged.
     with contextlib.suppress(ConnectionError):
@@ -189,17 +208,26 @@ def main() -> int:
     asked.add_argument("--requests", type=int, default=1_000_000)
     asked.add_argument("--seed", type=int, default=1)
     asked.add_argument("--loop", choices=["asyncio", "uvloop"], default="uvloop", help="asyncio: reads in small pieces")
+    asked.add_argument("--whole", action="store_true", help="ask a whole Heartfly, with the loop that it chooses")
     told = asked.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder), program=(str(SITE),))
-        server.start("--loop", told.loop)
+        whole = b""
+        if told.whole:
+            server = Server(Path(folder))
+            key = server.init()["ping_key"]
+            server.start()
+            whole = f"/ping/{key}/night".encode()
+            assert asyncio.run(get(server.port, f"/ping/{key}/night?create=1")) == 201
+        else:
+            server = Server(Path(folder), program=(str(SITE),))
+            server.start("--loop", told.loop)
         try:
-            seen = Fuzz(server, told.seed).run(told.requests)
+            seen = Fuzz(server, told.seed, whole=whole).run(told.requests)
         finally:
             server.leave()
     for finding in seen.findings:
         print(finding)
-    print(f"seed {told.seed}, {told.loop}: {seen}")
+    print(f"seed {told.seed}, {'whole' if told.whole else told.loop}: {seen}")
     return 0 if seen.is_good else 1
 
 
