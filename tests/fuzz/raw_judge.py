@@ -109,8 +109,8 @@ def judge_whole(sent: bytes, said: bytes, expected: Expected) -> list[Answer]:
     if expected.then == "nothing":
         _hold(len(answers) == expected.honest or ends, f"{len(answers)} of {expected.honest} honest requests answered")
     if expected.then == "refusal":
-        _hold(len(answers) <= expected.honest + 1, "more was read than may be")
-        _hold(expected.honest > 0 or (ends and answers[-1].status >= 400), "what must be refused was not")
+        # Who is told early, before his body turns out to be broken, is told nothing more.
+        _hold(0 < len(answers) <= expected.honest + 1, "what must be refused was not, or more was read than may be")
     return answers
 
 
