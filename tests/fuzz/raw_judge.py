@@ -17,7 +17,7 @@ REFUSALS = frozenset({400, 431, 501, 503, 505})
 """408 is none of them: nobody here takes so long."""
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [\x20-\x7e]*")
-_ANSWER_FIELD = re.compile(rb"([a-z0-9-]+): ([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)")
+_ANSWER_FIELD = re.compile(rb"([a-z0-9-]+): ((?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?)")
 _BARE = {204, 304}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Several spaces may stand where one should (RFC 9112, 3): that changes no end of anything.
