@@ -87,6 +87,7 @@ class Exchange(RequestResponseCycle):
         """The client is gone, or treated as if: `receive` says so and what is sent goes nowhere."""
         if not self.response_complete:
             self.disconnected = True
+            self.waiting_for_100_continue = False  # who was refused is not asked any more
             self.message_event.set()
 
 

@@ -82,17 +82,22 @@ class Connection(Lifetime):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
+            rest = data[upgrade.args[0] :]
         except httptools.HttpParserCallbackError as failure:
             cause = failure.__context__
             if not isinstance(cause, RefusedRequestError):
                 raise  # a fault of ours: the event loop logs it and cuts the connection
             self._refuse(cause.status, cause.reason)
+            return
         except httptools.HttpParserError as failure:
             self._refuse(HTTPStatus.BAD_REQUEST, str(failure))
+            return
         else:
             if self.phase == RECEIVING:
                 self._check_room(data)
+            return
+        # Not where the offer is caught: whatever is refused then would have that for its context, instead of its cause.
+        self._decline_upgrade(rest)
 
     @override
     def eof_received(self) -> bool:
@@ -174,8 +179,7 @@ class Connection(Lifetime):
         cycle = self.cycle
         assert cycle is not None
         if self.awaits_continue:
-            self.awaits_continue = False
-            cycle.keep_alive = self.keeps_alive_after_body
+            self._need_not_ask(cycle)
         if cycle.response_complete:
             return  # answered early: what comes is thrown away
         cycle.body += body
@@ -190,6 +194,8 @@ class Connection(Lifetime):
         self.phase, self.due_at = RECEIVED, inf
         cycle = self.cycle
         assert cycle is not None
+        if self.awaits_continue:
+            self._need_not_ask(cycle)  # its body is empty
         if cycle.response_complete:
             self._rest()
         else:
@@ -227,6 +233,13 @@ class Connection(Lifetime):
             self.pipeline.append(cycle)
         else:
             self._run(cycle)
+
+    def _need_not_ask(self, cycle: Exchange) -> None:
+        """The client has sent its body unasked, or asked."""
+        self.awaits_continue = False
+        cycle.waiting_for_100_continue = False
+        if not cycle.response_started:  # else it has been told already that the connection ends
+            cycle.keep_alive = self.keeps_alive_after_body
 
     def _scope(self, version: str) -> HTTPScope:
         target = self.url

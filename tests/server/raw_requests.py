@@ -142,6 +142,16 @@ REFUSED: dict[str, tuple[int, bytes]] = {
     "host with two ports": (400, _GET + b"Host: a:1:2\r\n\r\n"),
     "host with an open bracket": (400, _GET + b"Host: [::1\r\n\r\n"),
     "host with backslash": (400, _GET + b"Host: a\\b\r\n\r\n"),
+    # Offers of another protocol: the request is read again without them
+    "offer with two hosts": (400, _GET + b"Host: a\r\nHost: b\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"),
+    "offer with an unknown coding": (
+        501,
+        _POST + b"Transfer-Encoding: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n0\r\n\r\n",
+    ),
+    "offer with a target of another scheme": (
+        400,
+        b"GET ftp://a/x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ),
     # Request line
     "HTTP/0.9": (400, b"GET /\r\n"),
     "HTTP/0.9 by name": (400, b"GET / HTTP/0.9\r\nHost: a\r\n\r\n"),

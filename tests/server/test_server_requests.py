@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx  # noqa: TID251 - the client of these tests
 import pytest
+from structlog.testing import capture_logs
 
 from tests.server.site import LIMIT_S, body_of, reply, running_site
 
@@ -134,6 +135,56 @@ async def test_a_client_of_http_1_0_is_not_asked_to_continue() -> None:
         answer = await site.ask(b"POST / HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nhi")
 
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("body", [b"Content-Length: 0\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])
+async def test_who_waits_to_be_asked_for_no_body_keeps_the_connection(body: bytes) -> None:
+    async with running_site() as site:
+        client = await site.connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n" + body + GET % b"/next")
+
+        first, second = [await client.answer() for _ in range(2)]
+        assert (200, b"0") == first[::2]
+        assert "connection" not in first[1]
+        assert (200, b"0") == second[::2]
+
+
+async def test_an_answer_that_said_it_closes_does_so_though_the_body_came_after_all() -> None:
+    begun, read = asyncio.Event(), asyncio.Event()
+
+    async def early(_: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        begun.set()
+        await read.wait()
+        await body_of(receive)
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async with running_site(early, keep_alive_s=2 * LIMIT_S) as site:
+        client = await site.connect()
+        await client.send(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        async with asyncio.timeout(LIMIT_S):
+            await begun.wait()
+        await client.send(b"hi")
+        read.set()
+
+        answer = await client.rest()
+        assert b"connection: close\r\n" in answer
+        assert answer.endswith(b"ok")
+
+
+async def test_who_waits_to_be_asked_and_is_refused_is_not_asked_any_more() -> None:
+    with capture_logs() as told:
+        async with running_site() as site:
+            answer = await site.ask(
+                b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\nwhat\r\n"
+            )
+            client = await site.connect()
+            await client.send(GET % b"/next")
+            await client.answer()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert 1 == answer.count(b"HTTP/1.1")
+    assert [] == told
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
