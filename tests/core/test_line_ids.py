@@ -160,6 +160,19 @@ def test_what_a_format_makes_of_the_time_of_a_line_changes_nothing() -> None:
     assert Ids().of(line, AT) == Ids().of(line, AT + timedelta(days=1))
 
 
+def test_of_many_times_each_is_told_though_few_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heartfly.core.access.line_ids._MOST_TIMES", 2)
+    lines = [LINE.format(f"17/May/2015:08:05:{second:02} +0000").encode() for second in range(5)]
+
+    made = Ids().of_all(lines, [AT + timedelta(seconds=n) for n in range(5)])
+
+    assert sorted(set(made)) == made
+
+
+def test_of_no_line_there_is_no_id() -> None:
+    assert [] == Ids().of_all([], [])
+
+
 @settings(max_examples=200)
 @given(st.binary(max_size=60), st.sampled_from([b"", b"[17/May/2015:08:05:03", b"2015-05-17T08:05:03", b"1431849903"]))
 def test_whatever_a_line_holds_it_has_an_id(some: bytes, time: bytes) -> None:
