@@ -41,9 +41,8 @@ class Lookup:
         n_lost = self._n_lost
         async with self._turn:
             if self._lost is not None and n_lost != self._n_lost:
-                raise self._lost.with_traceback(
-                    None
-                )  # else each would wait for a server that is away, one after the other
+                # Else each would wait for a server that is away, one after the other.
+                raise self._lost.with_traceback(None)
             try:
                 found = await self._found(text, parameters)
             except self._driver.Error as error:
