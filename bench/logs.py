@@ -83,7 +83,7 @@ async def _recorder(tries: int) -> Figure:
     sys.path.append(str(_CLIENT))
     from heartfly_client import ASGIRecorder, Recorder, Target  # noqa: PLC0415 - it is a distribution of its own
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         recorder = Recorder(folder, Target("http://127.0.0.1:9", "-"), most_waiting=10**6, tell=lambda _: None)
         recorded = ASGIRecorder(_answer, recorder)
         bare = min([await _loop_us(_answer) for _ in range(tries)])

@@ -25,6 +25,7 @@ from heartfly.core.versions import Span, Version, spans
 from heartfly.core.windows import HOUR
 from heartfly.db.models import dirty_hours, events, rollups, unique_values, usage_groups, usage_names, windows
 from heartfly.db.snapshots import PAGE, Place, as_read, pages, snapshot
+from heartfly.db.types import all_unpacked
 from heartfly.usage.call_fold import CallTally
 from heartfly.usage.call_reading import call_tally, call_type, fold_calls, stored_calls
 from heartfly.usage.calls import Calls
@@ -131,9 +132,8 @@ def fold_span(
         requests, calls = tally_of(connection, pid, from_at, limits), call_tally(connection, pid, from_at, limits)
         tally.also(requests, type_of(connection, pid), calls, call_type(connection, pid))
     instant = as_read(connection, events.c.at) if tally.asks_when else None
-    named = as_read(connection, events.c.transaction_id)
     for page in read_events(connection, pid, from_at, to_at, *_READ):
-        names = [named(row[4]) for row in page]
+        names = all_unpacked([row[4] for row in page])
         tally.take(page if instant is None else [(instant(row[0]), *row[1:]) for row in page], names)
     folded = tally.folded()
     if folded.requests is not None:

@@ -127,10 +127,11 @@ class Folder:
         n = 0
         if not await self._has_work():
             self._forget_others((), ())
+            self._resting.ready((), self._clock.monotonic())
             return n
         hours, days = await self._dirty(), await self._stale_days()
         self._forget_others(hours, days)
-        for pid, hour in self._resting.ready(hours, self._clock.monotonic()):
+        for pid, hour in self._resting.ready(hours, self._clock.monotonic(), are_all=len(hours) < MOST):
             if self._stop.is_set():
                 return n
             n += await self._alone(partial(self.fold_hour, pid, hour), (pid, TIER_HOUR, hour))

@@ -42,6 +42,10 @@ def by_size(rows: Sequence[Any], place: int) -> Iterator[Sequence[Any]]:
 
     A page is bounded in rows, and those may have 32 KiB of properties, which take twenty times as much in memory.
     """
+    if sum([len(row[place]) for row in rows]) <= _MOST_CHARACTERS:  # of nearly all pages, in a fifth of the time
+        if rows:
+            yield rows
+        return
     start = size = 0
     for end, row in enumerate(rows):
         size += len(row[place])

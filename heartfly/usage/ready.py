@@ -76,7 +76,8 @@ def ready_of(items: Sequence[object] | EventColumns, *, on_postgres: bool) -> Re
     hashes = hashes_of(ids, () if on_postgres else packed)
     if len({*hashes}) < len(hashes):
         return None
-    instants = [*map(micros, ats)]
+    known = {at: micros(at) for at in set(ats)}
+    instants = [known[at] for at in ats]
     hours = dict(zip([at // _HOUR for at in instants], range(len(instants)), strict=True))
     if on_postgres:
         return Ready(hashes, fingerprints, ids, subjects, ats, types, properties, hours)

@@ -41,11 +41,17 @@ class Resting:
     def clear(self) -> None:
         self._rests.clear()
 
-    def ready(self, dirty: Sequence[tuple[int, datetime, int]], now: float) -> list[Hour]:
-        """Which of them are folded now. `dirty`: project, hour, and its newest event."""
+    def ready(self, dirty: Sequence[tuple[int, datetime, int]], now: float, *, are_all: bool = True) -> list[Hour]:
+        """Which of them are folded now. `dirty`: project, hour, and its newest event. `are_all`: there are no more.
+
+        One that was not dirty at the last look, while others were, waits for the next: it is one of many that come in
+        one after the other, as out of a log, and would be folded once half and once whole. Where not all are told,
+        nobody knows which were.
+        """
         self._rests = {hour: rest for hour, rest in self._rests.items() if rest.while_coming > now}
         seen, self._seen = self._seen, {(pid, hour): newest for pid, hour, newest in dirty}
-        found = [hour for hour, newest in self._seen.items() if not self._rests_on(hour, newest != seen.get(hour), now)]
+        known = [(hour, newest) for hour, newest in self._seen.items() if hour in seen or not (seen and are_all)]
+        found = [hour for hour, newest in known if not self._rests_on(hour, newest != seen.get(hour), now)]
         self._n = max(1, len(found))
         return found
 

@@ -11,7 +11,7 @@ from heartfly.db.blocks import Block
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.models import event_ids
-from heartfly.db.types import all_packed, packed_text
+from heartfly.db.types import all_packed, all_unpacked, packed_text
 from tests.one_database import on_sqlite
 
 pytestmark = pytest.mark.anyio
@@ -101,3 +101,17 @@ def test_many_ids_are_packed_as_each_alone_would_be(texts: list[str]) -> None:
     assert [16] * texts.count(UUID) == [
         len(one) for one in all_packed(texts) if one == bytes.fromhex(UUID.replace("-", ""))
     ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [UUID],
+        [UUID, UUID.replace("0", "7"), UUID.replace("f", "0")],
+        [UUID, "t-1", UUID.replace("0", "7")],
+        ["t-1", ""],
+    ],
+)
+def test_ids_come_out_of_the_database_as_they_were_sent(values: list[str]) -> None:
+    assert values == all_unpacked(all_packed(values))

@@ -1,4 +1,4 @@
-"""How long hours rest between two folds: one alone, many together, and those into which nothing comes any more."""
+"""How long hours rest between two folds: one alone, many together, new ones, and those into which nothing comes now."""
 
 from __future__ import annotations
 
@@ -65,13 +65,32 @@ def test_a_small_hour_beside_large_ones_is_not_held_up_by_them() -> None:
     assert [small] == resting.ready(dirty(20, newest=2), 111.0)
 
 
-def test_what_was_never_folded_rests_not_and_rests_that_are_over_are_forgotten() -> None:
+def test_rests_that_are_over_are_forgotten() -> None:
     resting = folded(3, took_s=0.01)
     assert 3 == len(resting)
 
-    assert hours(4)[3:] == resting.ready(dirty(4, newest=2), 101.0)
-    assert hours(4) == resting.ready(dirty(4, newest=3), 111.0)
+    assert hours(3) == resting.ready(dirty(3, newest=3), 111.0)
     assert 0 == len(resting)
+
+
+def test_an_hour_that_comes_while_others_do_waits_for_the_next_look_and_no_longer() -> None:
+    resting = folded(3, took_s=0.01)
+
+    assert [] == resting.ready(dirty(4, newest=2), 101.0)
+    assert hours(4)[3:] == resting.ready(dirty(4, newest=3), 103.0), "whether or not something still comes"
+
+
+def test_of_more_hours_than_are_told_none_waits_for_having_come_lately() -> None:
+    resting = folded(3, took_s=0.01)
+
+    assert hours(9)[3:] == resting.ready(dirty(9, newest=2), 101.0, are_all=False)
+
+
+def test_an_hour_that_comes_when_there_was_nothing_is_folded_at_once() -> None:
+    resting = folded(3, took_s=0.01)
+    assert [] == resting.ready((), 101.0)
+
+    assert hours(4)[3:] == resting.ready(dirty(4, newest=2), 103.0)
 
 
 def test_cleared_nothing_rests() -> None:

@@ -60,7 +60,7 @@ class Ids:
         self._first = self._first or digests[0]
         self._at = ats[-1]
         self._new |= each_once
-        return list(map(_id, digests, _TIMES.of_all(lines)))
+        return _ids(digests, _TIMES.of_all(lines))
 
     def _are_others(self, digests: Mapping[bytes, int], ats: Sequence[datetime]) -> bool:
         if not digests or len(self._new) + len(digests) > _REMEMBERED:
@@ -93,6 +93,28 @@ def _id(digest: bytes, time: str) -> str:
     """
     text = digest.hex()
     return f"{time}{text[:3]}-8{text[3:6]}-8{text[6:9]}-{text[9:21]}" if time else text
+
+
+_BEGINNING, _LENGTH_OF_ID = len("018f3c5a-1"), 36
+_PLACES = [place for place in range(_BEGINNING, _LENGTH_OF_ID) if place not in {13, 14, 18, 19, 23}]
+"""Where digits of the hash stand in an id."""
+_MARKS = b"--------------8----8----------------"
+"""And what stands in all ids, at its places."""
+
+
+def _ids(digests: Sequence[bytes], times: Sequence[str]) -> list[str]:
+    """As `_id` of each, in half the time where all say one: of all ids the same character at once."""
+    n, beginnings = len(times), "".join(times)
+    if {*map(len, times)} != {_BEGINNING}:
+        return list(map(_id, digests, times))
+    told, digits = beginnings.encode(), b"".join(digests).hex().encode()
+    ids = bytearray(_MARKS * n)
+    for place in range(_BEGINNING):
+        ids[place::_LENGTH_OF_ID] = told[place::_BEGINNING]
+    for place, to in enumerate(_PLACES):
+        ids[to::_LENGTH_OF_ID] = digits[place :: 2 * _BYTES]
+    joined = ids.decode()
+    return [joined[start : start + _LENGTH_OF_ID] for start in range(0, _LENGTH_OF_ID * n, _LENGTH_OF_ID)]
 
 
 class _Times(dict[bytes, str]):
