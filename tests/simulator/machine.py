@@ -108,7 +108,7 @@ class Store:
         return result
 
     def ask(self, question: str, *values: int) -> int | None:
-        """One number, or microseconds. Straight to the driver: the surroundings ask more often than anything happens."""
+        """A number, or microseconds. Straight to the driver: the surroundings ask more often than anything happens."""
         if self._driver is None:
             self._driver = self._session.attempt(lambda tx: driver_of(tx.conn))  # there is but one, in memory
         row = self._driver.execute(question, values).fetchone()

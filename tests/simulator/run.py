@@ -81,7 +81,6 @@ class History:
     flips: dict[int, list[SeenFlip]] = field(default_factory=dict)
     real_of: dict[int, int] = field(default_factory=dict)
     """Step of a transaction with flips → real time."""
-    sent: list[Sent] = field(default_factory=list)
     tally: Counter[str] = field(default_factory=Counter)
     digest: str = ""
 
@@ -242,7 +241,6 @@ class Simulation:
         return None if at is None else at - self.time.offset
 
     def _send(self, sent: Sent, tries: int) -> None:
-        self.history.sent.append(sent)
         self.history.tally["sent"] += 1
         self.jobs[sent.job].history.append(sent)
         if not self.machine.arrive(sent):
