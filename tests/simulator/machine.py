@@ -48,7 +48,7 @@ PATIENT = 10 * SECOND
 MAX_BATCH = 512
 KEEP_ALL = Keep(pings=1 << 40, runs=1 << 40, run_age=timedelta(days=36_500))
 KINDS = {"start": PingKind.START, "log": PingKind.LOG, "fail": PingKind.FAIL}
-_NEXT_WAKE = "SELECT min(wake_at) FROM checks"
+_NEXT_WAKE = "SELECT min(wake_at) FROM checks WHERE wake_at IS NOT NULL"
 _NEXT_WAKE_AFTER = "SELECT min(wake_at) FROM checks WHERE wake_at > ?"
 FIGURES = {"warn": b"rows=0", "broken": b"rows=0", "success": b"rows=7"}
 
