@@ -1,18 +1,22 @@
 """Cron expressions: what the five fields say, as naive wall-clock times.
 
-Each field is read in cron_fields.py, and the times are found in cron_calendar.py. Day-of-month and
+The fields are read by us (cron_fields.py), because croniter misreads some of them (`5-5` as `*`, `5,*`
+as a star field, `22-2` as a wrap); croniter gets plain lists and finds the times. Day-of-month and
 day-of-week follow Vixie cron, or robfig/cron for Kubernetes. Time zones are in walltime.py.
 """
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
-from heartfly.core.cron_calendar import Calendar, Days
+from croniter import CroniterBadDateError, croniter
+
 from heartfly.core.cron_fields import DAY_OF_MONTH, DAY_OF_WEEK, HOUR, KUBERNETES_DAY_OF_WEEK, MINUTE, MONTH, WEEK
 from heartfly.errors import InvalidValueError
 
@@ -50,12 +54,32 @@ class CronTimes:
     every_hour: bool
     plain: tuple[str, str, str, str, str]
     """The fields in their plainest form, for people: aliases, one-value ranges and idle steps replaced."""
-    _calendars: tuple[Calendar, ...]
+    _calendars: tuple[_Calendar, ...]
 
     def next_wall(self, wall: datetime) -> datetime | None:
         """Return the first time strictly after `wall`, both naive; None if none comes in 50 years."""
         found = [following for calendar in self._calendars if (following := calendar.following(wall))]
         return min(found, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Calendar:
+    """Times that croniter can name: day-of-month and day-of-week are both required here."""
+
+    engine: Any
+    last_weekday: bool
+
+    def following(self, wall: datetime) -> datetime | None:
+        # A copy, because croniter keeps its place in itself and threads share this one.
+        engine = copy.copy(self.engine)
+        while True:
+            try:
+                wall = engine.get_next(datetime, start_time=wall)
+            except CroniterBadDateError:
+                return None
+            if not self.last_weekday or _is_last_weekday(wall):
+                return wall
+            wall = wall.replace(hour=23, minute=59)
 
 
 def read(expression: str, dialect: Dialect) -> CronTimes:
@@ -66,12 +90,14 @@ def read(expression: str, dialect: Dialect) -> CronTimes:
     dates = _dates(days, dialect)
     names = _weekdays(weekdays, dialect)
     months = MONTH.union(month)
+    head = f"{MINUTE.listed(minutes)} {HOUR.listed(hours)}"
     pairs = [(dates, names)] if both_days else [(dates, "*"), ("*", names)]
     if not any(_is_possible(date, months) for date, _ in pairs):
         raise InvalidValueError("schedule.expression", "it never fires: no such day is in these months")
     calendars = tuple(
-        Calendar(tuple(sorted(minutes)), tuple(sorted(hours)), frozenset(months), _days(date, name))
+        _Calendar(croniter(text, datetime(1970, 1, 1), day_or=False), last_weekday=is_last)  # noqa: DTZ001 - wall time
         for date, name in pairs
+        for text, is_last in _calendar_texts(head, date, MONTH.listed(months), name)
     )
     plain_days = dates.upper() if "L" in days else DAY_OF_MONTH.plain(days)
     plain_weekdays = weekdays if names[0] == "l" or "#" in names else DAY_OF_WEEK.plain(weekdays)
@@ -121,7 +147,7 @@ def _demands_both(days: str, weekdays: str, dialect: Dialect) -> bool:
 
 
 def _dates(text: str, dialect: Dialect) -> str:
-    """Return the days of the month in one spelling: numbers, `l` for the last, or the word LW."""
+    """Return the days of the month as croniter reads them: numbers, `l` for the last, or the word LW."""
     items = text.split(",")
     if dialect is Dialect.KUBERNETES and "L" in text:
         DAY_OF_MONTH.refuse(f"Kubernetes does not know {text!r}")
@@ -136,7 +162,7 @@ def _dates(text: str, dialect: Dialect) -> str:
 
 
 def _weekdays(text: str, dialect: Dialect) -> str:
-    """Return the days of the week in one spelling: 0-6, `5#2` or `l5`."""
+    """Return the days of the week as croniter reads them: 0-6, `5#2` or `l5`."""
     if dialect is Dialect.KUBERNETES:
         return WEEK.listed(KUBERNETES_DAY_OF_WEEK.union(text))
     items = text.split(",")
@@ -156,22 +182,21 @@ def _counted_weekdays(items: list[str]) -> Iterator[str]:
             yield f"l{int(last[1]) % 7}"
 
 
-def _days(dates: str, weekdays: str) -> Days:
-    """What `_dates` and `_weekdays` have found."""
-    counted = [name.split("#") for name in weekdays.split(",") if "#" in name]
-    last = {int(name[1:]) for name in weekdays.split(",") if name.startswith("l")}
-    named = frozenset() if counted or last else frozenset(WEEK.union(weekdays))
-    if dates == "LW" and not named & WEEK.union("1-5"):
+def _calendar_texts(head: str, dates: str, months: str, weekdays: str) -> Iterator[tuple[str, bool]]:
+    if dates != "LW":
+        yield f"{head} {dates} {months} {weekdays}", False
+        return
+    # croniter has no LW: it finds the late weekdays, and we keep the last one of each month.
+    working = WEEK.union(weekdays) & WEEK.union("1-5")
+    if not working:
         raise InvalidValueError("schedule.expression", "it never fires: LW is never on a weekend")
-    numbers = [item for item in dates.split(",") if item not in {"l", "LW"}]
-    return Days(
-        dates=frozenset(DAY_OF_MONTH.union(",".join(numbers))) if numbers else frozenset(),
-        last_date="l" in dates,
-        last_working=dates == "LW",
-        weekdays=named,
-        counted=frozenset((int(weekday), int(which)) for weekday, which in counted),
-        last_weekdays=frozenset(last),
-    )
+    yield f"{head} 26-31 {months} {WEEK.listed(working)}", True
+
+
+def _is_last_weekday(wall: datetime) -> bool:
+    """Say whether no later weekday is left in the month of this weekday."""
+    skip = 3 if wall.weekday() == 4 else 1
+    return (wall + timedelta(days=skip)).month != wall.month
 
 
 def _is_possible(dates: str, months: set[int]) -> bool:

@@ -16,7 +16,7 @@ ASK_A_SERVER = (
     *("audit", "checks", "incidents", "invites", "keys", "members", "notifications", "project"),
     *("usage_days", "usage_events", "usage_meters", "usage_send"),
 )
-A_SERVERS = {"sqlalchemy", "litestar", "uvicorn", "httpx", "jinja2", "alembic", "asyncio", "rich.console"}
+A_SERVERS = {"sqlalchemy", "litestar", "uvicorn", "httpx", "jinja2", "croniter", "alembic", "asyncio", "rich.console"}
 
 
 def test_a_command_that_asks_a_server_imports_nothing_of_the_servers() -> None:

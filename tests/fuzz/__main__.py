@@ -13,7 +13,7 @@ from pathlib import Path
 def main() -> None:
     import atheris  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: PLC0415 - the rest runs without it
 
-    with atheris.instrument_imports(include=["heartfly", "email"]):
+    with atheris.instrument_imports(include=["heartfly", "croniter", "email"]):
         from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - instrumented as it is imported
 
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
