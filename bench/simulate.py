@@ -3,23 +3,46 @@
     python -m bench.simulate --seed 7 --checks 1000 --days 30      one seed
     python -m bench.simulate --seeds 10                            seeds 1 to 10
     python -m bench.simulate --seeds 10 --first 11                 seeds 11 to 20, on another processor
+    python -m bench.simulate --seeds 100 --processes 2             two at a time, told in order all the same
     python -m bench.simulate --replay 7 --stories 20               a seed that failed, with more stories
 
-Every failure names its seed and the commit; the same two give the same bytes of log (`log=` is their hash).
+Every failure names its seed and the commit; the same two give the same bytes of log (`log=` is their hash). The last
+line sums up: how many years of a check that was, alarms that had to be, false ones and missed ones, other promises
+that were broken, and the seconds of a processor.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import multiprocessing
 import subprocess
 import sys
 import time
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 from heartfly.clock import SystemClock
 from heartfly.logs import configure
 from tests.simulator.run import Plan
 from tests.simulator.verdict import simulate
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What is told of one seed, and what goes into the sum. `ended`: the simulation itself did; where and why."""
+
+    told: str
+    kept: bool = False
+    n_due: int = 0
+    n_false: int = 0
+    n_missed: int = 0
+    n_broken: int = 0
+    computed: float = 0.0
+    ended: str = ""
 
 
 def main() -> int:
@@ -31,25 +54,72 @@ def main() -> int:
     parser.add_argument("--checks", type=int, default=1000)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--faults-per-day", type=float, default=6.0)
+    parser.add_argument("--processes", type=int, default=1, help="so many seeds at a time")
     parser.add_argument("--commit", default="", help="what is printed with a failure; by default asked of git")
     parser.add_argument("--stories", type=int, default=3, help="at most so many for each seed")
     asked = parser.parse_args()
-    configure(SimpleNamespace(level="error", format="json"), sys.stderr, now=SystemClock().now)
     commit = asked.commit or _commit()
-    broken = 0
-    for seed in [asked.seed] if asked.seed is not None else range(asked.first, asked.first + asked.seeds):
-        plan = Plan(seed=seed, n_checks=asked.checks, days=asked.days, faults_per_day=asked.faults_per_day)
-        began, computed = time.perf_counter(), time.process_time()
+    seeds = [asked.seed] if asked.seed is not None else range(asked.first, asked.first + asked.seeds)
+    plans = [
+        Plan(seed=seed, n_checks=asked.checks, days=asked.days, faults_per_day=asked.faults_per_day) for seed in seeds
+    ]
+    every: list[Done] = []
+    for done in _each(plans, commit, asked.stories, asked.processes):
+        print(done.told, flush=True)
+        if done.ended:
+            print(done.ended, file=sys.stderr)
+            return 1
+        every.append(done)
+    print(_sum(every, years=len(plans) * asked.checks * asked.days / 365))
+    return 0 if all(done.kept for done in every) else 1
+
+
+def _each(plans: Sequence[Plan], commit: str, stories: int, processes: int) -> Iterator[Done]:
+    """In order, each as soon as all before it are done."""
+    if processes < 2:
+        for plan in plans:
+            yield _one(plan, commit, stories)
+        return
+    # A process for each seed: what a long one had in memory is given back.
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=fresh, max_tasks_per_child=1) as pool:
+        waiting = [pool.submit(_one, plan, commit, stories) for plan in plans]
         try:
-            verdict = simulate(plan)
-        except Exception:
-            print(f"seed={seed} commit={commit} the simulation itself ended", flush=True)
-            raise
-        took, of_it = time.perf_counter() - began, time.process_time() - computed
-        print(verdict.report(commit=commit, stories=asked.stories))
-        print(f"  seconds: {took:.0f}, {of_it:.0f} of them computing", flush=True)
-        broken += not verdict.kept
-    return 1 if broken else 0
+            for one in waiting:
+                yield one.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _one(plan: Plan, commit: str, stories: int) -> Done:
+    configure(SimpleNamespace(level="error", format="json"), sys.stderr, now=SystemClock().now)
+    # Nearly all that is made here stays until the end, so there is little to look for.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    began, computed = time.perf_counter(), time.process_time()
+    try:
+        verdict = simulate(plan)
+    except Exception:  # noqa: BLE001 - told by who sums up
+        return Done(f"seed={plan.seed} commit={commit} the simulation itself ended", ended=traceback.format_exc())
+    took, of_it = time.perf_counter() - began, time.process_time() - computed
+    return Done(
+        f"{verdict.report(commit=commit, stories=stories)}\n  seconds: {took:.0f}, {of_it:.0f} of them computing",
+        kept=verdict.kept,
+        n_due=verdict.figures["alarms expected"],
+        n_false=verdict.n_false,
+        n_missed=verdict.n_missed,
+        n_broken=len(verdict.wrong) - verdict.n_false - verdict.n_missed,
+        computed=of_it,
+    )
+
+
+def _sum(every: Sequence[Done], *, years: float) -> str:
+    return (
+        f"seeds: {len(every)}, check-years: {years:g}, alarms due: {sum(done.n_due for done in every)}, "
+        f"false: {sum(done.n_false for done in every)}, missed: {sum(done.n_missed for done in every)}, "
+        f"otherwise broken: {sum(done.n_broken for done in every)}, "
+        f"CPU seconds: {sum(done.computed for done in every):.0f}"
+    )
 
 
 def _commit() -> str:

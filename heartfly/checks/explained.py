@@ -62,7 +62,8 @@ async def explained(read: AsyncConnection, pid: int, uuid: str, *, now: datetime
     """NotFoundError, for a check of another project too."""
     row = await queries.find(read, pid, uuid)
     open_runs = sa.select(runs).where(runs.c.pid == pid, runs.c.check_id == row.id, runs.c.outcome.is_(None))
-    found = (await read.execute(open_runs.order_by(runs.c.started_at))).all() if row.n_open_runs else []
+    by_index = open_runs.with_hint(runs, "INDEXED BY ix_runs_open", "sqlite").order_by(runs.c.started_at)
+    found = (await read.execute(by_index)).all() if row.n_open_runs else []
     check = check_of(row, tuple(run_of(run) for run in found))
     incident = await _open_incident(read, row)
     last = await _last_flip(read, row, check, said=incident.explain if incident is not None else "")

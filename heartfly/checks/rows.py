@@ -93,12 +93,14 @@ def _open_runs(tx: Tx, rows: Collection[Any]) -> dict[int, tuple[Run, ...]]:
 
 
 def _select_open_runs(tx: Tx) -> Select[Any]:
+    """By their index, or SQLite would read all runs of the check, of which there may be 150,000, at each ping."""
     of_start = sa.and_(pings.c.pid == runs.c.pid, pings.c.check_id == runs.c.check_id, pings.c.n == runs.c.ping_n)
     return (
         sa.select(runs, pings.c.node_id, pings.c.seq)
         .join(pings, of_start, isouter=True)
         .where(among(tx, runs.c.pid, "pids"), among(tx, runs.c.check_id, "ids"), runs.c.outcome.is_(None))
         .order_by(runs.c.check_id, runs.c.started_at)
+        .with_hint(runs, "INDEXED BY ix_runs_open", "sqlite")
     )
 
 

@@ -43,7 +43,8 @@ async def as_left(
     at_work: dict[int, list[Run]] = {row.id: [] for row in left if row.n_open_runs}
     if at_work:
         query = sa.select(runs).where(runs.c.pid == pid, runs.c.check_id.in_(list(at_work)), runs.c.outcome.is_(None))
-        for run in await read.execute(query.order_by(runs.c.started_at)):
+        by_index = query.with_hint(runs, "INDEXED BY ix_runs_open", "sqlite")
+        for run in await read.execute(by_index.order_by(runs.c.started_at)):
             at_work[run.check_id].append(run_of(run))
     return {row.id: _left(check_of(row, tuple(at_work.get(row.id, ()))), windows[row.id]) for row in left}
 

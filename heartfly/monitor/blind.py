@@ -22,6 +22,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
 from heartfly.db.models import blind_intervals, checks, nodes
+from heartfly.db.prepared import Prepared
 from heartfly.logs import logger
 from heartfly.pings.awaited import awaited
 from heartfly.pings.refusals import Refusals, Refused
@@ -167,7 +168,7 @@ class Beat:
         judged between a gap and its record.
         """
         self._n_recorded, self._recorded = 0, timedelta()
-        mine = tx.conn.execute(sa.select(nodes).where(nodes.c.id == self.node_id)).one()
+        (mine,) = _MINE.rows(tx, id=self.node_id)
         if (deaf := self._deaf(mine.beat_at, now, boottime)) is not None:
             self._record(tx, *deaf, AWAY if self._missed else STALLED)
             self._gaps[deaf[0]] = deaf[1]
@@ -184,20 +185,20 @@ class Beat:
         limits = {check_id: self._limit(signal.since, now) for check_id, signal in expected.items()}
         heard_through = min([seen, *limits.values()])
         apart = len(limits) <= self._hearing.most_told
-        tx.conn.execute(
-            sa.update(nodes)
-            .where(nodes.c.id == self.node_id)
-            .values(
-                beat_at=now,
-                heard_through=heard_through,
-                heard_apart=seen if apart else heard_through,
-                held=[[check_id, until.isoformat()] for check_id, until in limits.items()]
-                if apart and limits
-                else None,
-                fenced_at=None,
-                left_at=None,  # somebody who started as the database came back may have taken us for gone
-                **_lying(backlog),
-            )
+        _BEATS.run(
+            tx,
+            [
+                {
+                    "b_id": self.node_id,
+                    "beat_at": now,
+                    "heard_through": heard_through,
+                    "heard_apart": seen if apart else heard_through,
+                    "held": [[check_id, until.isoformat()] for check_id, until in limits.items()]
+                    if apart and limits
+                    else None,
+                    **_lying(backlog),
+                }
+            ],
         )
         for check_id, one in expected.items():
             if one.wake_at is not None and one.wake_at <= now:
@@ -320,6 +321,23 @@ class Beat:
         self._recorded += to_at - from_at
         log.warning("blind", from_at=from_at, to_at=to_at, cause=cause)
         return blind_id
+
+
+_MINE = Prepared(lambda _: sa.select(nodes.c.id, nodes.c.beat_at).where(nodes.c.id == sa.bindparam("id")))
+_BEATS = Prepared(
+    lambda _: (
+        sa.update(nodes)
+        .where(nodes.c.id == sa.bindparam("b_id"))
+        .values(
+            {
+                name: sa.bindparam(name)
+                for name in ("beat_at", "heard_through", "heard_apart", "held", "spooled", "spooled_from")
+            }
+        )
+        # Somebody who started as the database came back may have taken us for gone.
+        .values(fenced_at=sa.null(), left_at=sa.null())
+    )
+)
 
 
 def _lying(backlog: Backlog | None) -> dict[str, Any]:

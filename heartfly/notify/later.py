@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -24,6 +25,7 @@ from heartfly.core.words import AlertKind, Status
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import alerts, channels, check_channels, checks, incidents, notifications
+from heartfly.db.prepared import Prepared
 from heartfly.db.types import UtcInstant
 from heartfly.notify.contents import decoded
 from heartfly.notify.failing import WITH_OTHERS, failing_of
@@ -63,8 +65,13 @@ NEXT_LATER = (
 
 def soonest(tx: Tx, *asked: sa.Select[Any]) -> datetime | None:
     """Of instants, whose questions are asked in one go, as this is done each second. None: there are none."""
-    found = tx.conn.execute(sa.select(*(one.scalar_subquery() for one in asked))).one()
+    (found,) = _in_one(asked).rows(tx)
     return min((at for at in found if at is not None), default=None)
+
+
+@lru_cache
+def _in_one(asked: tuple[sa.Select[Any], ...]) -> Prepared:
+    return Prepared(lambda _: sa.select(*(one.scalar_subquery().label(f"at{n}") for n, one in enumerate(asked))))
 
 
 class Later(Enum):
@@ -120,23 +127,23 @@ class _Group:
         self.alerts += decoded([row.payload])
 
 
-def first_held(now: datetime, most: int) -> sa.Select[tuple[int, int, str]]:
-    """Of which sources on channels something that was held is due."""
-    n = notifications.c
-    return (
-        sa.select(n.pid, n.channel_id, n.source)
-        .where(n.state == HELD, n.held_until <= sa.literal(now, UtcInstant))
+FIRST_HELD = Prepared(
+    lambda _: (
+        sa.select((n := notifications.c).pid, n.channel_id, n.source)
+        .where(n.state == HELD, n.held_until <= sa.bindparam("now", type_=UtcInstant))
         .group_by(n.pid, n.channel_id, n.source)
         .order_by(sa.func.min(n.held_until), n.pid, n.channel_id, n.source)
-        .limit(most)
+        .limit(sa.bindparam("most", type_=sa.Integer))
     )
+)
+"""Of which sources on channels something that was held is due."""
 
 
 def _due(tx: Tx, now: datetime, most: int) -> tuple[list[_Group], bool]:
     """And whether there is more."""
     n = notifications.c
-    head = first_held(now, most)
-    found = {(row.channel_id, row.source): _Group(row.pid, row.channel_id, row.source) for row in tx.conn.execute(head)}
+    head = FIRST_HELD.rows(tx, now=now, most=most)
+    found = {(row.channel_id, row.source): _Group(row.pid, row.channel_id, row.source) for row in head}
     if not found:
         return [], False
     query = (

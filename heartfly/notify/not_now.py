@@ -15,7 +15,7 @@ from heartfly.db.models import cause_tellings, notifications, reminders
 from heartfly.db.types import UtcInstant
 from heartfly.logs import logger
 from heartfly.notify import reminding, together
-from heartfly.notify.later import Later, first_held
+from heartfly.notify.later import FIRST_HELD, Later
 from heartfly.notify.peace import HELD
 
 log = logger("heartfly.notify")
@@ -27,7 +27,7 @@ def leave(tx: Tx, what: Later, *, now: datetime, error: str) -> bool:
     """Put off the first that is due. False: there is none any more."""
     until = now + AGAIN
     if what is Later.HELD:
-        row = tx.conn.execute(first_held(now, 1)).first()
+        row = next(iter(FIRST_HELD.rows(tx, now=now, most=1)), None)
         if row is None:
             return False
         n = notifications.c
@@ -36,10 +36,10 @@ def leave(tx: Tx, what: Later, *, now: datetime, error: str) -> bool:
         tx.conn.execute(sa.update(notifications).where(*due, *its).values(held_until=until))
         told = row.source
     else:
-        table, query = (
-            (cause_tellings, together.first_due) if what is Later.TOGETHER else (reminders, reminding.first_due)
+        table, first = (
+            (cause_tellings, together.FIRST_DUE) if what is Later.TOGETHER else (reminders, reminding.FIRST_DUE)
         )
-        row = tx.conn.execute(query(now, 1)).first()
+        row = next(iter(first.rows(tx, now=now, most=1)), None)
         if row is None:
             return False
         c = table.c

@@ -19,6 +19,7 @@ from heartfly.core.words import AlertKind
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import alerts, flips, incidents, reminders
+from heartfly.db.prepared import Prepared
 from heartfly.db.types import UtcInstant
 from heartfly.notify.contents import decoded
 from heartfly.notify.outbox import Entry, enqueue
@@ -36,7 +37,7 @@ NEXT_REMINDER = sa.select(sa.func.min(reminders.c.next_at))
 
 def remind(tx: Tx, *, now: datetime, ids: IdSource, most: int = MOST) -> bool:
     """Tell the reminders that are due. True: there may be more."""
-    due = tx.conn.execute(first_due(now, most)).all()
+    due = FIRST_DUE.rows(tx, now=now, most=most)
     if not due:
         return False
     known = hearers(tx, {row.pid for row in due}, {row.channel_id for row in due})
@@ -58,15 +59,18 @@ def remind(tx: Tx, *, now: datetime, ids: IdSource, most: int = MOST) -> bool:
     return len(due) >= most
 
 
-def first_due(now: datetime, most: int) -> sa.Select[Any]:
+def _first_due() -> sa.Select[Any]:
     i, r = incidents.c, reminders.c
     return (
         sa.select(reminders, i.uuid, i.source_kind, i.source_id, i.opened_at, i.closed_at, i.acked_at, i.alert_key)
         .outerjoin(incidents, sa.and_(i.pid == reminders.c.pid, i.id == reminders.c.incident_id))
-        .where(reminders.c.next_at <= sa.literal(now, UtcInstant))
+        .where(r.next_at <= sa.bindparam("now", type_=UtcInstant))
         .order_by(r.next_at, r.incident_id, r.channel_id)
-        .limit(most)
+        .limit(sa.bindparam("most", type_=sa.Integer))
     )
+
+
+FIRST_DUE = Prepared(lambda _: _first_due())
 
 
 def _is_seen_to(row: Any) -> bool:

@@ -200,15 +200,18 @@ class Due:
 NEXT_TOGETHER = sa.select(sa.func.min(cause_tellings.c.due_at))
 
 
-def first_due(now: datetime, most: int) -> sa.Select[Any]:
+def _first_due() -> sa.Select[Any]:
     t = cause_tellings.c
     return (
         sa.select(cause_tellings)
         .join(incidents, sa.and_(incidents.c.pid == t.pid, incidents.c.id == t.incident_id))
-        .where(t.due_at <= sa.literal(now, UtcInstant))
+        .where(t.due_at <= sa.bindparam("now", type_=UtcInstant))
         .order_by(t.due_at, t.incident_id, t.channel_id)
-        .limit(most)
+        .limit(sa.bindparam("most", type_=sa.Integer))
     )
+
+
+FIRST_DUE = Prepared(lambda _: _first_due())
 
 
 def take_due(tx: Tx, *, now: datetime, most: int = MOST) -> tuple[list[Due], bool]:
@@ -217,15 +220,14 @@ def take_due(tx: Tx, *, now: datetime, most: int = MOST) -> tuple[list[Due], boo
     Of a cause that is over by now its end tells, in the transaction that ended it.
     """
     most = min(most, MOST)
-    due = first_due(now, most)
-    rows = tx.conn.execute(due).all()
+    rows = FIRST_DUE.rows(tx, now=now, most=most)
     if tx.on_postgres and rows:
         # Whoever joins or ends the cause holds it, in the order of their ids: what he changes of this is seen.
         i, ids = incidents.c, {row.incident_id for row in rows}
         causes = sa.select(i.id).where(i.pid.in_({row.pid for row in rows}), i.id.in_(ids)).order_by(i.id)
         tx.conn.execute(causes.with_for_update(key_share=True)).all()
-        held = due.where(cause_tellings.c.incident_id.in_(ids))
-        rows = tx.conn.execute(held.with_for_update(key_share=True)).all()
+        held = _first_due().where(cause_tellings.c.incident_id.in_(ids))
+        rows = [*tx.conn.execute(held.with_for_update(key_share=True), {"now": now, "most": most})]
     found: list[Due] = []
     for row in rows:
         known, some_are_up = _telling(row), _some_are_up(tx, row.pid, row.incident_id)

@@ -365,13 +365,18 @@ _INSERT_PINGS = Prepared(lambda _: sa.insert(pings))
 _INSERT_BODIES = Prepared(lambda _: sa.insert(ping_bodies))
 
 
+def _upsert_metrics(tx: Tx) -> sa.Insert:
+    insert = tx.insert(run_metrics)
+    return insert.on_conflict_do_update(
+        index_elements=["pid", "check_id", "name", "run_id"],
+        set_={"at": insert.excluded.at, "value": insert.excluded.value},
+    )
+
+
+_SAVE_METRICS = Prepared(_upsert_metrics)
+
+
 def _write(tx: Tx, written: _Written) -> None:
     _INSERT_PINGS.follow(tx, written.pings)
     _INSERT_BODIES.follow(tx, written.bodies)
-    if written.metrics:
-        insert = tx.insert(run_metrics)
-        statement = insert.on_conflict_do_update(
-            index_elements=["pid", "check_id", "name", "run_id"],
-            set_={"at": insert.excluded.at, "value": insert.excluded.value},
-        )
-        tx.conn.execute(statement, written.metrics)
+    _SAVE_METRICS.follow(tx, written.metrics)

@@ -7,6 +7,7 @@ and each flip that people hear of, against the outbox.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -132,7 +133,10 @@ def _incidents(history: History, connection: Connection) -> Iterator[Fault]:
 def _alarms(history: History) -> Iterator[Fault]:
     """No alarm of silence for a job that had reported in time, as far as that was in our hands."""
     for job in history.jobs:
+        if not history.flips[job.index]:
+            continue
         ends = [item for item in job.history if isinstance(item, Sent) and item.is_end]
+        at_of = [end.at for end in ends]
         taken_back = {flip.retracts for flip in history.flips[job.index] if flip.retracts is not None}
         for flip in history.flips[job.index]:
             history.tally[f"flip {flip.reason}"] += 1
@@ -142,7 +146,7 @@ def _alarms(history: History) -> Iterator[Fault]:
                 history.tally["alarms taken back"] += 1
                 if not _has_slow(ends, flip):
                     yield Fault(job.index, f"taken back without a slow request: flip {flip.flip_no}", flip.step)
-            elif (lost := _unheard(history, job, ends, flip)) is not None:
+            elif (lost := _unheard(history, job, ends, at_of, flip)) is not None:
                 if flip.reason == "missed_twice_unverified":
                     history.tally["told after two slots that nobody could hear"] += 1
                 elif _strayed(history, job, flip, lost):
@@ -157,13 +161,15 @@ def _alarms(history: History) -> Iterator[Fault]:
                     )
 
 
-def _unheard(history: History, job: Job, ends: list[Sent], flip: SeenFlip) -> Sent | None:
-    """An end that was sent in time, and would have prevented this alarm, had it been heard."""
+def _unheard(history: History, job: Job, ends: list[Sent], at_of: list[int], flip: SeenFlip) -> Sent | None:
+    """An end that was sent in time, and would have prevented this alarm, had it been heard. `ends`: as they began."""
     decided = history.real_of[flip.step]
     timing = _timing(job, flip.step)
-    heard = max((end.at for end in ends if UNSENT != end.committed <= flip.step), default=0)
+    until = bisect_right(at_of, decided)
+    newest = next((n for n in range(until - 1, -1, -1) if UNSENT != ends[n].committed <= flip.step), None)
+    first, heard = (0, 0) if newest is None else (newest, ends[newest].at)
     rid = _hung_run(job, timing, flip) if flip.reason == "hung" else None
-    for end in ends:
+    for end in ends[first:until]:
         if UNSENT != end.committed <= flip.step or end.sent_at >= decided - UNHEARD or end.at <= heard:
             continue
         if flip.reason == "hung":

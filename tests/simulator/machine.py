@@ -8,6 +8,7 @@ which instant silence may be judged and when nobody could hear.
 
 from __future__ import annotations
 
+import sqlite3
 from bisect import bisect_right
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,6 @@ from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar, cast
 
-import sqlalchemy as sa
 from typing_extensions import override
 
 from heartfly.clock import Clock
@@ -24,8 +24,7 @@ from heartfly.db.changes import Changes, Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority, each_alone
 from heartfly.db.ids import IdSource
-from heartfly.db.models import checks
-from heartfly.db.sqlite import SqliteSession
+from heartfly.db.sqlite import SqliteSession, driver_of
 from heartfly.db.types import instant, micros
 from heartfly.errors import HeartflyError
 from heartfly.monitor.blind import Beat, Hearing
@@ -49,7 +48,8 @@ PATIENT = 10 * SECOND
 MAX_BATCH = 512
 KEEP_ALL = Keep(pings=1 << 40, runs=1 << 40, run_age=timedelta(days=36_500))
 KINDS = {"start": PingKind.START, "log": PingKind.LOG, "fail": PingKind.FAIL}
-_NEXT_WAKE = sa.select(sa.func.min(checks.c.wake_at))
+_NEXT_WAKE = "SELECT min(wake_at) FROM checks WHERE wake_at IS NOT NULL"
+_NEXT_WAKE_AFTER = "SELECT min(wake_at) FROM checks WHERE wake_at > ?"
 FIGURES = {"warn": b"rows=0", "broken": b"rows=0", "success": b"rows=7"}
 
 
@@ -95,6 +95,7 @@ class Store:
 
     def __init__(self, session: SqliteSession) -> None:
         self._session = session
+        self._driver: sqlite3.Connection | None = None
         self.committed: Callable[[Changes], None] = lambda _: None
 
     def apply(self, work: Callable[[Tx], Result]) -> Result:
@@ -105,6 +106,13 @@ class Store:
         if changes:
             self.committed(changes)
         return result
+
+    def ask(self, question: str, *values: int) -> int | None:
+        """A number, or microseconds. Straight to the driver: the surroundings ask more often than anything happens."""
+        if self._driver is None:
+            self._driver = self._session.attempt(lambda tx: driver_of(tx.conn))  # there is but one, in memory
+        row = self._driver.execute(question, values).fetchone()
+        return None if row is None else cast("int | None", row[0])
 
     async def write(self, command: Callable[[Tx], Result], *, priority: Priority = Priority.EDITS) -> Result:
         del priority
@@ -312,10 +320,11 @@ class Machine:
         """Whether what the watcher waits for is still due: a beat since may have told it of a later deadline."""
         if self.life is None or self.state != "up" or self._frozen is not None:
             return True
-        wake_at = self.store.apply(lambda tx: tx.conn.execute(_NEXT_WAKE).scalar())
-        if wake_at is not None and micros(wake_at) <= self.time.wall:
+        wake = self.store.ask(_NEXT_WAKE)
+        if wake is not None and wake <= self.time.wall:
             return True
         self.round_at = None
+        wake_at = None if wake is None else instant(wake)
         self.life.watcher._next_wake_at = wake_at
         self._arm(wake_at)
         return False
@@ -324,12 +333,12 @@ class Machine:
         """When to look next: at the deadline, or when what holds it back is over."""
         if wake_at is None or self.state != "up" or self._frozen is not None:
             return
-        wake, now = micros(wake_at), self.time.now()
+        wake = micros(wake_at)
         if wake <= self.time.wall:
             # Held back by a request under way. Others are judged meanwhile.
-            following = self.store.apply(lambda tx: tx.conn.execute(_NEXT_WAKE.where(checks.c.wake_at > now)).scalar())
+            following = self.store.ask(_NEXT_WAKE_AFTER, self.time.wall)
             wake = max(wake + HOLD, self.time.wall + MS)
-            wake = wake if following is None else min(wake, micros(following))
+            wake = wake if following is None else min(wake, following)
         self.round_at = wake - self.time.offset
 
     def _committed(self, changes: Changes) -> None:

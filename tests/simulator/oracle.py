@@ -68,9 +68,15 @@ class Deafness:
 
     steps: Sequence[int]
     spans: tuple[tuple[int, int], ...]
+    _first: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    """So many of them, for all who ask: each signal of each check does."""
 
     def known(self, step: int) -> tuple[tuple[int, int], ...]:
-        return self.spans[: bisect_left(self.steps, step)]
+        n = bisect_left(self.steps, step)
+        found = self._first.get(n)
+        if found is None:
+            found = self._first[n] = self.spans[:n]
+        return found
 
 
 @dataclass
@@ -106,6 +112,7 @@ class Replay:
         self.n_agreed = 0
         self.wide_since: int | None = None
         self.by_clock = False
+        self.behind: tuple[object, int, int] = (None, 0, 0)
         self.last_commit = 0
         self.last_end = (0, 0)
         """Of the newest that was applied: in which life, and when."""
@@ -141,7 +148,7 @@ class Replay:
         if isinstance(item, Edict) and self.wide_since is None and due is not None and due <= wall:
             self._wrong(commit, f"{what} by a person, though something is due since {due}")
             return
-        in_future = wall <= next((flip[2] for flip in reversed(self.life.flips) if flip[3] in BEHIND), 0)
+        in_future = wall <= self._last_behind()
         if isinstance(item, Sent):
             # Between two lives of the process only the clock can say which signal came first.
             in_future = in_future or (item.life != self.last_end[0] and wall <= self.last_end[1])
@@ -167,6 +174,17 @@ class Replay:
         elif not more:
             self._agree(commit)
         self.last_commit = max(self.last_commit, commit)
+
+    def _last_behind(self) -> int:
+        """When the newest flip was of which `BEHIND` tells; flips are added at the end, or all replaced."""
+        flips, (of, n, found) = self.life.flips, self.behind
+        if of is not flips:
+            n, found = 0, 0
+        for flip in flips[n:]:
+            if flip[3] in BEHIND:
+                found = flip[2]
+        self.behind = flips, len(flips), found
+        return found
 
     def _judge(self, step: int, judged: int) -> None:
         """Silence up to here: as far as judging had come when this was committed, and at each turn."""

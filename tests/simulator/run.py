@@ -51,6 +51,8 @@ SELECT s.n, f.check_id, f.flip_no, f.from_status, f.to_status, f.at, f.reason, f
 FROM temp.seen s JOIN main.flips f ON f.check_id = s.check_id AND f.flip_no = s.flip_no AND f.pid IN ({pids})
 WHERE s.n > ? ORDER BY s.n
 """
+GOES_DOWN = "SELECT goes_down_at FROM checks WHERE pid = ? AND id = ?"
+FIRST_DUE = "SELECT min(id) FROM checks WHERE wake_at <= ?"
 STARTS = (datetime(2026, 3, 7, tzinfo=UTC), datetime(2026, 10, 3, tzinfo=UTC))
 """A month from here sees clocks change in America, Europe and Australia, by an hour or a half."""
 
@@ -79,7 +81,6 @@ class History:
     flips: dict[int, list[SeenFlip]] = field(default_factory=dict)
     real_of: dict[int, int] = field(default_factory=dict)
     """Step of a transaction with flips → real time."""
-    sent: list[Sent] = field(default_factory=list)
     tally: Counter[str] = field(default_factory=Counter)
     digest: str = ""
 
@@ -236,12 +237,10 @@ class Simulation:
         self._plan_job(job)
 
     def _deadline(self, job: Job) -> int | None:
-        query = sa.select(checks.c.goes_down_at).where(checks.c.pid == job.row.pid, checks.c.id == job.row.id)
-        at = self.machine.store.apply(lambda tx: tx.conn.execute(query).scalar())
-        return None if at is None else micros(at) - self.time.offset
+        at = self.machine.store.ask(GOES_DOWN, job.row.pid, job.row.id)
+        return None if at is None else at - self.time.offset
 
     def _send(self, sent: Sent, tries: int) -> None:
-        self.history.sent.append(sent)
         self.history.tally["sent"] += 1
         self.jobs[sent.job].history.append(sent)
         if not self.machine.arrive(sent):
@@ -332,8 +331,7 @@ class Simulation:
 
     def _visit_what_is_due(self) -> None:
         """Somebody turns to a check at its deadline, in the moment before the watcher looks."""
-        query = sa.select(checks.c.id).where(checks.c.wake_at <= self.time.now()).order_by(checks.c.id).limit(1)
-        due = self.machine.store.apply(lambda tx: tx.conn.execute(query).scalar())
+        due = self.machine.store.ask(FIRST_DUE, self.time.wall)
         if due is not None and self.machine.state == "up":
             self._visit(replace(self._waiting.pop(), job=self._job_of[due], aimed=False))
 

@@ -28,6 +28,15 @@ class Verdict:
     def kept(self) -> bool:
         return not self.wrong
 
+    @property
+    def n_false(self) -> int:
+        """Alarms, and other flips, that should not be."""
+        return sum("FALSE ALARM" in wrong or "too many: " in wrong for wrong in self.wrong)
+
+    @property
+    def n_missed(self) -> int:
+        return sum("missing: " in wrong for wrong in self.wrong)
+
     def report(self, *, commit: str, stories: int = 3) -> str:
         head = f"seed={self.plan.seed} commit={commit} checks={self.plan.n_checks} days={self.plan.days}"
         lines = [f"{head} {'kept' if self.kept else f'{len(self.wrong)} BROKEN'} log={self.digest[:16]}"]

@@ -110,7 +110,9 @@ async def addresses_of_checks(read: AsyncConnection, pid: int) -> dict[int, str]
 
 async def _started(read: AsyncConnection, pid: int) -> dict[int, datetime]:
     """When the newest of each check's open runs began."""
-    query = sa.select(runs.c.check_id, sa.func.max(runs.c.started_at).label("at")).where(
-        runs.c.pid == pid, runs.c.outcome.is_(None)
+    query = (
+        sa.select(runs.c.check_id, sa.func.max(runs.c.started_at).label("at"))
+        .where(runs.c.pid == pid, runs.c.outcome.is_(None))
+        .with_hint(runs, "INDEXED BY ix_runs_open", "sqlite")
     )
     return {row.check_id: row.at for row in await read.execute(query.group_by(runs.c.check_id))}
