@@ -23,7 +23,7 @@ from heartfly.db.models import flips, runs
 from heartfly.db.prepared import Prepared, among
 
 _LONGEST = timedelta(days=4)
-"""Runs that began longer ago are not looked for: the index is by their beginning."""
+"""Runs that began longer ago are not looked for."""
 _MOST_IN_ROW = 200
 
 
@@ -65,7 +65,7 @@ class Ended:
 
 
 def _ended(tx: Tx) -> sa.Select[Any]:
-    """By their beginning, or SQLite would read all runs of the check."""
+    """By their ids and ends, or SQLite would read all runs of the check."""
     query = sa.select(runs.c.check_id, runs.c.rid, runs.c.ended_at, runs.c.at).where(
         among(tx, runs.c.pid, "pids"),
         among(tx, runs.c.check_id, "ids"),
@@ -73,7 +73,7 @@ def _ended(tx: Tx) -> sa.Select[Any]:
         runs.c.ended_at >= sa.bindparam("ended_since", type_=runs.c.ended_at.type),
         runs.c.at >= sa.bindparam("since", type_=runs.c.at.type),
     )
-    return query.with_hint(runs, "INDEXED BY ix_runs_pid_check_id_at", "sqlite")
+    return query.with_hint(runs, "INDEXED BY ix_runs_rid", "sqlite")
 
 
 _ENDED = Prepared(_ended)

@@ -19,7 +19,7 @@ from heartfly.pings import past
     ("asks", "index"),
     [
         (rows._OPEN_RUNS, "ix_runs_open (pid=? AND check_id=?)"),
-        (past._ENDED, "ix_runs_pid_check_id_at (pid=? AND check_id=? AND at>?)"),
+        (past._ENDED, "ix_runs_rid (pid=? AND check_id=? AND rid=? AND ended_at>?)"),
     ],
 )
 def test_neither_its_open_runs_nor_those_that_ended_lately_need_all_of_them(

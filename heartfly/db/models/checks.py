@@ -159,6 +159,15 @@ runs = Table(
     ),
     Index(None, "pid", "check_id", "at"),
     Index(
+        "ix_runs_rid",
+        "pid",
+        "check_id",
+        "rid",
+        "ended_at",
+        sqlite_where=text("rid IS NOT NULL"),
+        postgresql_where=text("rid IS NOT NULL"),
+    ),
+    Index(
         "ix_runs_covers",
         "pid",
         "check_id",
