@@ -178,7 +178,9 @@ class SqliteSession:
     def __init__(self, engine: Engine, part: Part = MAIN) -> None:
         self._engine = engine
         self._carried_after, self._most_log = part.carried_after, part.most_log
-        self._is_long = False
+        # Until somebody has looked: of one who is killed each few seconds nobody would ever carry it over, and each of
+        # his starts would have more of it to read.
+        self._is_long = True
         self._connection: Connection | None = None
         self._carried = self._commits = 0
         """The rows that its connection had written when the log was last carried over, and the commits since."""
