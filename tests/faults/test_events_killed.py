@@ -2,7 +2,8 @@
 
 Then the daily aggregation proves their days, what they come to is compared to the last digit with brute force, by
 customer and group, whole and by day and hour, and `heartfly usage verify` looks at every rollup. Few events with every
-test run; HEARTFLY_EVENTS says how many the large run has.
+test run; HEARTFLY_EVENTS says how many the large run has, HEARTFLY_EVENT_KILLS how often its server is killed, and
+HEARTFLY_EVENTS_S how long it may take until all have arrived.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]  # `make faults`
 
 MANY = int(os.environ.get("HEARTFLY_EVENTS", "1000000"))
 SEED = int(os.environ.get("HEARTFLY_SEED", "1"))
-LIMIT_S = 1_800
+LIMIT_S = float(os.environ.get("HEARTFLY_EVENTS_S", "1800"))
+KILLS = int(os.environ.get("HEARTFLY_EVENT_KILLS", "20"))
 PER_KEY = 400
 """Batches; a key may send 600 a minute."""
 
 
 @pytest.mark.parametrize(
     ("n", "hours", "kills"),
-    [pytest.param(5_000, 6, 3, id="few"), pytest.param(MANY, 48, 20, marks=pytest.mark.slow, id="many")],
+    [pytest.param(5_000, 6, 3, id="few"), pytest.param(MANY, 48, KILLS, marks=pytest.mark.slow, id="many")],
 )
 def test_events_come_to_the_last_digit_whatever_is_killed(
     database_url: str, tmp_path: Path, request: pytest.FixtureRequest, n: int, hours: int, kills: int
