@@ -29,6 +29,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None: ...
 
+    def rest(self, seconds: float) -> None:
+        """Hold up this thread: for work that gives way to others, never in an event loop."""
+        ...
+
 
 class SystemClock(Clock):
     @override
@@ -48,3 +52,7 @@ class SystemClock(Clock):
         import asyncio  # noqa: PLC0415 - commands that tell the time in words wait for no event loop
 
         await asyncio.sleep(max(0.0, seconds))
+
+    @override
+    def rest(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))

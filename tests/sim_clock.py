@@ -17,6 +17,7 @@ class SimClock(Clock):
         self._moved = asyncio.Event()
         self.n_asleep = 0
         """How many wait for a later time."""
+        self.rested = 0.0
 
     @override
     def now(self) -> datetime:
@@ -40,6 +41,11 @@ class SimClock(Clock):
                 await self._moved.wait()
         finally:
             self.n_asleep -= 1
+
+    @override
+    def rest(self, seconds: float) -> None:
+        self.rested += seconds
+        self._passed += seconds
 
     def move_to(self, at: datetime) -> None:
         """Let time pass until then."""

@@ -14,11 +14,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
+from typing_extensions import override
 
+from heartfly.db.pace import PIECE, Step, bring_to_disk, in_one_go
 from heartfly.errors import StoreError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 FORMAT = 1
 MANIFEST = "heartfly-backup.json"
@@ -28,7 +33,6 @@ PARTS = (DATABASE, USAGE, SECRET_KEY, CLI_KEY)
 _DATABASES = (DATABASE, USAGE)
 _LONGEST_MANIFEST = 1_000_000
 _LONGEST_KEYS = 1_000_000
-_PIECE = 1024 * 1024
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -51,17 +55,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     usage_rows: dict[str, int] | None = None
 
 
-def part(path: Path) -> Part:
+def part(path: Path, step: Step = in_one_go) -> Part:
     digest = hashlib.sha256()
     with path.open("rb") as source:
-        for piece in iter(lambda: source.read(_PIECE), b""):
+        for piece in iter(lambda: source.read(PIECE), b""):
             digest.update(piece)
+            step()
     return Part(path.stat().st_size, digest.hexdigest())
 
 
-def write(path: Path, manifest: Manifest, parts: Mapping[str, Path]) -> None:
+def write(path: Path, manifest: Manifest, parts: Mapping[str, Path], step: Step) -> None:
     """Readable by its owner only, and on the disk when this returns."""
-    with _new_file(path) as target, tarfile.open(fileobj=target, mode="w") as tar:
+    with _new_file(path, step) as target, tarfile.open(fileobj=target, mode="w") as tar:
         told = msgspec.json.encode(manifest)
         _add(tar, MANIFEST, io.BytesIO(told), size=len(told), at=manifest.taken_at)
         for name, path_of_part in parts.items():
@@ -81,9 +86,9 @@ def read(path: Path) -> Manifest:
         return _manifest(path, tar)
 
 
-def verify(path: Path) -> None:
+def verify(path: Path, step: Step) -> None:
     """Read all of it once more. StoreError: something is not as it was written."""
-    _unpack(path, None)
+    _unpack(path, None, step)
 
 
 def unpack(path: Path, into: Path) -> None:
@@ -91,7 +96,7 @@ def unpack(path: Path, into: Path) -> None:
     _unpack(path, into)
 
 
-def _unpack(path: Path, into: Path | None) -> None:
+def _unpack(path: Path, into: Path | None, step: Step = in_one_go) -> None:
     with _opened(path) as tar:
         manifest = _manifest(path, tar)
         missing = dict(manifest.parts)
@@ -99,7 +104,7 @@ def _unpack(path: Path, into: Path | None) -> None:
             expected = missing.pop(member.name, None)
             if expected is None or not member.isreg():
                 raise StoreError(f"{path} holds {member.name[:40]!r}, which no backup of Heartfly does")
-            if member.size != expected.size or _taken(tar, member, into) != expected.sha256:
+            if member.size != expected.size or _taken(tar, member, into, step) != expected.sha256:
                 raise StoreError(f"{path} is damaged: {member.name} is not as it was written")
     if missing:
         raise StoreError(f"{path} is cut off: {', '.join(missing)} is missing")
@@ -129,27 +134,47 @@ class _Format(msgspec.Struct, frozen=True):
     format: int
 
 
-def _taken(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path | None) -> str:
+def _taken(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path | None, step: Step) -> str:
     """Copy one part out, or only read it, and return the hash of what came."""
     source = tar.extractfile(member)
     assert source is not None
     digest = hashlib.sha256()
     with _new_file(into / member.name) if into is not None else nullcontext() as opened:
-        for piece in iter(lambda: source.read(_PIECE), b""):
+        for piece in iter(lambda: source.read(PIECE), b""):
             digest.update(piece)
             if opened is not None:
                 opened.write(piece)
+            step()
     return digest.hexdigest()
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[IO[bytes]]:
-    """Readable by its owner only, and on the disk at the end."""
+def _new_file(path: Path, step: Step | None = None) -> Iterator[IO[bytes]]:
+    """Readable by its owner only, and on the disk at the end; with `step` piece by piece."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as opened:
+    with os.fdopen(descriptor, "wb") if step is None else _InPieces(descriptor, step) as opened:
         yield opened
         opened.flush()
         os.fsync(opened.fileno())
+
+
+class _InPieces(io.BufferedWriter):
+    def __init__(self, descriptor: int, step: Step) -> None:
+        super().__init__(io.FileIO(descriptor, "wb"))
+        self._step = step
+        self._behind = 0
+        """Bytes that may not be on the disk."""
+
+    @override
+    def write(self, buffer: ReadableBuffer, /) -> int:
+        written = super().write(buffer)
+        self._behind += written
+        if self._behind >= PIECE:
+            self.flush()
+            bring_to_disk(self.fileno())
+            self._behind = 0
+            self._step()
+        return written
 
 
 @contextmanager

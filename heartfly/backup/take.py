@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +20,10 @@ from pathlib import Path
 from heartfly import __version__
 from heartfly.backup import archive
 from heartfly.backup.archive import CLI_KEY, DATABASE, FORMAT, SECRET_KEY, USAGE, Manifest
+from heartfly.backup.large_files import remove, replace
 from heartfly.clock import Clock
 from heartfly.db.copies import Progress, copy, told_plainly
+from heartfly.db.pace import Pace, in_one_go
 from heartfly.errors import StoreError
 from heartfly.sealing import Sealer
 
@@ -41,19 +43,31 @@ def default_name(now: datetime) -> str:
     return f"heartfly-{now:%Y%m%dT%H%M%SZ}.tar"
 
 
-def take(*, database: Path, data_dir: Path, target: Path, clock: Clock, progress: Progress) -> Taken:
-    """StoreError: there is nothing to back up, no room for it, or it is damaged. `target` is as before then."""
+def take(
+    *,
+    database: Path,
+    data_dir: Path,
+    target: Path,
+    clock: Clock,
+    progress: Progress,
+    ask: Callable[[], None] = in_one_go,
+) -> Taken:
+    """`ask` is called again and again, and raises a HeartflyError where the backup shall be given up.
+
+    StoreError: there is nothing to back up, no room for it, or it is damaged. `target` is as before then.
+    """
     _refuse_other_files(target)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _refuse_without_room(database, target.parent)
+    step = beside(database, clock, ask).step
     with _beside(target) as folder:
         copied = folder / DATABASE
         taken_at = clock.now()
-        rows = copy(database, copied, progress=progress)
+        rows = copy(database, copied, progress=progress, step=step)
         parts, usage, usage_rows = {DATABASE: copied}, database.with_name(USAGE), None
         if usage.exists():
             parts[USAGE] = folder / USAGE
-            usage_rows = dict(copy(usage, parts[USAGE], progress=progress))
+            usage_rows = dict(copy(usage, parts[USAGE], progress=progress, step=step))
         parts |= _keys(data_dir)
         schema, instance, epoch = _read_off(copied, parts[SECRET_KEY])
         manifest = Manifest(
@@ -64,16 +78,23 @@ def take(*, database: Path, data_dir: Path, target: Path, clock: Clock, progress
             instance=instance,
             epoch=epoch,
             rows=dict(rows),
-            parts={name: archive.part(path) for name, path in parts.items()},
+            parts={name: archive.part(path, step) for name, path in parts.items()},
             usage_rows=usage_rows,
         )
         packed = folder / "packed"
-        archive.write(packed, manifest, parts)
-        archive.verify(packed)
+        archive.write(packed, manifest, parts, step)
+        for name in {DATABASE, USAGE} & parts.keys():
+            remove(parts[name], step)
+        archive.verify(packed, step)
         size = packed.stat().st_size
-        packed.replace(target)
+        replace(target, packed, step)
         sync(target.parent)
     return Taken(path=target, size=size, manifest=manifest)
+
+
+def beside(database: Path, clock: Clock, ask: Callable[[], None]) -> Pace:
+    """That of work beside whoever writes these databases."""
+    return Pace([wal_of(one) for one in (database, database.with_name(USAGE))], clock, ask=ask)
 
 
 def _refuse_other_files(target: Path) -> None:

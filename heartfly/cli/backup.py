@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
-from rich.console import Console
-from rich.progress import Progress
 
-from heartfly.backup.take import Taken, default_name, take
 from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.cli.output import print_json
 from heartfly.clock import SystemClock
 from heartfly.config import Settings
 from heartfly.errors import StoreError
 
+if TYPE_CHECKING:
+    from heartfly.backup.take import Taken
+
 _NICE = 10
-"""So that a ping never waits for the processor because of us."""
+"""Behind whatever else wants the processor; not 19, by which a busy machine would take minutes instead of seconds."""
 
 
 @click.command()
@@ -27,10 +28,15 @@ _NICE = 10
 @DATA
 def backup(*, to: Path | None, as_json: bool, config: Path | None, data: Path | None) -> None:
     """Back up the database and its keys into one file, also while Heartfly serves. Whoever reads it can read all."""
+    _give_way()  # also with what is imported, which takes as long as to copy tens of megabytes
+    from rich.console import Console  # noqa: PLC0415 - see above
+    from rich.progress import Progress  # noqa: PLC0415 - see above
+
+    from heartfly.backup.take import default_name, take  # noqa: PLC0415 - see above
+
     settings = settings_from(config, DATA__DIR=data)
     database = sqlite_file(settings, "back it up with pg_dump or pg_basebackup, together with {key}")
     clock = SystemClock()
-    os.nice(_NICE)
     with Progress(console=Console(stderr=True), transient=True) as shown:
         copying = shown.add_task("Copying")
         taken = take(
@@ -46,6 +52,13 @@ def backup(*, to: Path | None, as_json: bool, config: Path | None, data: Path | 
     rows = taken.manifest.rows
     click.echo(f"{taken.path} ({taken.size / 1e6:.1f} MB, {rows.get('checks', 0)} checks) is whole and readable.")
     click.echo("It holds the database and its keys: whoever can read it can read every secret. Keep it elsewhere.")
+
+
+def _give_way() -> None:
+    os.nice(_NICE)
+    if hasattr(os, "SCHED_BATCH"):
+        # Woken after a rest it waits until whoever computes has done.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def sqlite_file(settings: Settings, advice: str) -> Path:

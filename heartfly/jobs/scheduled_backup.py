@@ -12,8 +12,10 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 
-from heartfly.backup.take import take
+from heartfly.backup.large_files import remove
+from heartfly.backup.take import beside, take
 from heartfly.clock import Clock
+from heartfly.db.pace import Step
 from heartfly.errors import StoreError
 from heartfly.jobs.kind import Done, Work
 
@@ -29,15 +31,20 @@ def backing_up(
     *, database: Path, data_dir: Path, folder: Path, keep: int, clock: Clock
 ) -> Callable[[Work], Awaitable[Done]]:
     async def back_up(work: Work) -> Done:
+        def ask() -> None:
+            if work.stopping():
+                raise StoreError("Heartfly is stopping")
+
         def taken() -> tuple[int, int]:
             made = take(
                 database=database,
                 data_dir=data_dir,
                 target=folder / name_of(work.now),
                 clock=clock,
-                progress=lambda _done, _of: _refuse_when_stopping(work),
+                progress=lambda _done, _of: None,
+                ask=ask,
             )
-            return made.size, _remove_oldest(folder, keep)
+            return made.size, _remove_oldest(folder, keep, beside(database, clock, ask).step)
 
         try:
             size, removed = await asyncio.to_thread(taken)
@@ -48,15 +55,10 @@ def backing_up(
     return back_up
 
 
-def _refuse_when_stopping(work: Work) -> None:
-    if work.stopping():
-        raise StoreError("Heartfly is stopping")
-
-
-def _remove_oldest(folder: Path, keep: int) -> int:
+def _remove_oldest(folder: Path, keep: int, step: Step) -> int:
     """Names sort by time."""
     ours = sorted(path for path in folder.iterdir() if _OURS.fullmatch(path.name))
     gone = ours[:-keep]
     for path in gone:
-        path.unlink()
+        remove(path, step)
     return len(gone)

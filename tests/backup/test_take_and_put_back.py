@@ -13,9 +13,11 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from typing_extensions import override
 
 from heartfly.accounts.commands import create_project
 from heartfly.backup import archive
@@ -186,6 +188,49 @@ def test_a_backup_is_taken_while_somebody_writes_and_holds_what_was_committed_be
 
     assert pieces
     assert ["before"] == slugs(tmp_path / "new")
+
+
+class Working(SimClock):
+    """Whoever asks for the time has worked for a millisecond since."""
+
+    @override
+    def monotonic(self) -> float:
+        self._passed += 0.001
+        return super().monotonic()
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_backup_rests_while_somebody_writes_and_else_does_not(tmp_path: Path, *, is_written: bool) -> None:
+    serving, clock = ground_in(tmp_path / "old"), Working(NOW)
+    add_project(serving, "before")
+    try:
+        take(
+            database=tmp_path / "old" / "heartfly.db",
+            data_dir=tmp_path / "old",
+            target=tmp_path / "backup.tar",
+            clock=clock,
+            progress=lambda _done, _of: add_project(serving, f"at-{next(_later)}") if is_written else None,
+        )
+    finally:
+        serving.close()
+
+    assert is_written is (clock.rested > 0)
+
+
+def test_an_archive_is_brought_to_the_disk_piece_by_piece(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big, target = tmp_path / "heartfly.db", tmp_path / "big.tar"
+    big.write_bytes(os.urandom(5_000_000))
+    manifest = msgspec.structs.replace(archive.read(made), parts={"heartfly.db": archive.part(big)})
+    sizes, steps = [0], []
+    monkeypatch.setattr(archive, "bring_to_disk", lambda _: sizes.append(target.stat().st_size))
+
+    archive.write(target, manifest, {"heartfly.db": big}, lambda: steps.append(1))
+
+    assert max(after - before for before, after in itertools.pairwise(sizes)) < 1_200_000
+    assert target.stat().st_size - sizes[-1] < 1_200_000
+    assert len(sizes) - 1 == len(steps)
 
 
 def test_only_its_owner_can_read_a_backup_and_what_is_made_of_it(made: Path, tmp_path: Path) -> None:

@@ -89,6 +89,10 @@ class Time(Clock):
     async def sleep(self, seconds: float) -> None:
         raise NotImplementedError("nobody sleeps here")
 
+    @override
+    def rest(self, seconds: float) -> None:
+        raise NotImplementedError("nobody rests here")
+
 
 class Store:
     """The database as rooms see it, each write at once and alone. Tells what each committed write changed."""
