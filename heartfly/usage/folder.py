@@ -38,7 +38,7 @@ from heartfly.usage.generations import (
     switch,
     unswept,
 )
-from heartfly.usage.hands import Hands
+from heartfly.usage.hands import Hands, timed
 from heartfly.usage.proofs import printed, settle
 from heartfly.usage.request_rows import sweep_requests
 from heartfly.usage.requests import Limits
@@ -229,17 +229,19 @@ class Folder:
             began = self._clock.monotonic()
             place = self._usage.place
             if await self._is_light(pid, hour):
-                folded = await asyncio.to_thread(fold_hour, place, pid, hour, self._limits)
+                folded, cpu_s = await asyncio.to_thread(timed, fold_hour, place, pid, hour, self._limits)
             else:
-                folded = await self.hands.run(fold_hour, place, pid, hour, self._limits)
+                folded, cpu_s = await self.hands.timed(fold_hour, place, pid, hour, self._limits)
+            written_from = self._clock.monotonic()
             try:
                 n_rows = await self._write(Generation(pid, TIER_HOUR, folded, self._ids.next(self._clock.now())))
             except SealedError:
                 await self._usage.write(lambda tx: _forget(tx, pid, hour, folded.seq), priority=Priority.BULK)
                 return None
             self._note_over(pid, folded)
-            took_s = self._clock.monotonic() - began
-            self._resting.folded((pid, hour), self._clock.monotonic(), took_s)
+            now = self._clock.monotonic()
+            self._resting.folded((pid, hour), now, cpu_s + now - written_from)
+            took_s = now - began
         line("fold", pid=pid, tier=TIER_HOUR, start_at=hour, n=folded.n_events, rows=n_rows, took_ms=_ms(took_s))
         return folded
 

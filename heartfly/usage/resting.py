@@ -60,6 +60,7 @@ class Resting:
         return rest is not None and now < (rest.while_coming if is_coming else rest.least)
 
     def folded(self, hour: Hour, now: float, took_s: float) -> None:
+        """`took_s`: without what was waited for others, or on a crowded machine figures would be old for minutes."""
         least = max(REST_S, SHARE * took_s)
         coming = min(COMING_S, SHARE * took_s * self._n)
         self._rests[hour] = _Rest(now + least, now + max(least, coming))

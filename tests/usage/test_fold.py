@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -307,6 +309,31 @@ async def test_a_process_beside_folds_the_same(plant: Plant, monkeypatch: pytest
         hands.rest()
 
     assert answers(sent) == plant.told(FROM, TO)
+
+
+def computes(seconds: float) -> str:
+    began = time.thread_time()
+    while time.thread_time() < began + seconds:
+        pass
+    return "done"
+
+
+def waits(seconds: float) -> str:
+    threading.Event().wait(seconds)
+    return "waited"
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_what_computing_takes_is_told_without_what_is_waited(*, beside: bool) -> None:
+    hands = Hands(beside=beside)
+    try:
+        computed, idle = await asyncio.gather(hands.timed(computes, 0.1), hands.timed(waits, 0.3))
+    finally:
+        hands.rest()
+
+    assert ("done", "waited") == (computed[0], idle[0])
+    assert 0.1 <= computed[1] < 0.2
+    assert idle[1] < 0.1
 
 
 async def _window(plant: Plant) -> Any:
