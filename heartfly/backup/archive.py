@@ -14,16 +14,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import msgspec
-from typing_extensions import override
+from typing_extensions import Buffer, override
 
 from heartfly.db.pace import PIECE, Step, bring_to_disk, in_one_go
 from heartfly.errors import StoreError
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 FORMAT = 1
 MANIFEST = "heartfly-backup.json"
@@ -166,7 +163,7 @@ class _InPieces(io.BufferedWriter):
         """Bytes that may not be on the disk."""
 
     @override
-    def write(self, buffer: ReadableBuffer, /) -> int:
+    def write(self, buffer: Buffer, /) -> int:
         written = super().write(buffer)
         self._behind += written
         if self._behind >= PIECE:
