@@ -29,7 +29,7 @@ Diff = Callable[[str], str]
 NOBODY = "no mutant has this name"
 TESTED = frozenset({1, 3, 36, 24, -24, 152, 255, -9, -11})
 """What mutmut writes of a change that was noticed: red, or without an end, or dead."""
-CHEAP = "not slow and not postgres and not browser and not e2e"
+CHEAP = "not slow and not postgres and not browser and not e2e and not spawned"
 ALONE = ("-p", "no:cacheprovider", "-p", "no:unraisableexception", "-p", "no:threadexception")
 """Many runs share a process, and what one leaves open another one would be red for."""
 UNTESTED = {0: "survives", 5: "no test comes by", 33: "no test comes by"}

@@ -296,6 +296,7 @@ async def test_a_day_that_cannot_be_folded_is_tried_ever_more_rarely_and_told_tw
     assert ["no room" in told[0], '"recovered":true' in told[1], 2] == [True, True, len(told)]
 
 
+@pytest.mark.spawned
 async def test_a_process_beside_folds_the_same(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("heartfly.usage.folder.LIGHT", 10)
     hands = Hands()
@@ -323,6 +324,7 @@ def waits(seconds: float) -> str:
     return "waited"
 
 
+@pytest.mark.spawned
 @pytest.mark.parametrize("beside", [True, False])
 async def test_what_computing_takes_is_told_without_what_is_waited(*, beside: bool) -> None:
     hands = Hands(beside=beside)
