@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from heartfly.core.bounds import Bounds, By, fitting
+from heartfly.core.bounds import Bounds, By, fitting, reports
 from heartfly.core.check import after_ping, edited, needs_past
 from heartfly.core.gates import Level
 from heartfly.core.tolerance import Begun, Memory, Tolerance
@@ -363,6 +363,23 @@ def test_reports_are_told_apart_by_their_run_ids_and_those_without_one_are_one()
         assert at(hours=1) == check.expected_at
 
     assert at(hours=2) == success(check, at(hours=1), rid="b").check.expected_at
+
+
+@pytest.mark.parametrize(
+    ("before", "round_at"),
+    [
+        (Memory(), at(hours=5)),
+        (Memory(round_at=at(hours=1)), at(hours=5)),
+        (Memory(reported=("a",)), at(hours=5)),
+        (Memory(reported=("a",), round_at=at(hours=1)), at(hours=1)),
+    ],
+)
+def test_a_round_begins_with_its_first_report_or_with_the_first_after_it_was_over(
+    before: Memory, round_at: datetime
+) -> None:
+    after, are_all = reports(Bounds(reports=3), before, key="b", at=at(hours=5), round_over=False)
+
+    assert (Memory(reported=(*before.reported, "b"), round_at=round_at), False) == (after, are_all)
 
 
 def test_the_first_report_of_a_new_check_puts_it_under_watch() -> None:

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartfly.core.check import edited, pause, resume
-from heartfly.core.tolerance import NOTHING_KEPT, Memory, Tolerance, standing, without_failure
+from heartfly.core.tolerance import (
+    NOTHING_KEPT,
+    Memory,
+    Tolerance,
+    standing,
+    with_failure,
+    with_failure_before,
+    with_success,
+    without_failure,
+)
 from heartfly.core.values import Check, Past, Step
 from heartfly.core.words import Reason, RunOutcome, Status
 from tests.factories import (
@@ -221,6 +230,26 @@ def test_a_row_from_which_one_is_taken_back_began_when_it_did(bad: int, since: d
     memory = Memory(bad=bad, bad_since=at(hours=1), recent="gbb")
 
     assert Memory(bad=bad - 1, bad_since=since, recent="gb") == without_failure(memory)
+
+
+def test_a_row_begins_with_the_first_failure_after_a_success() -> None:
+    three = Tolerance(failures=3)
+    failing = with_failure(three, with_failure(three, NOTHING_KEPT, at(hours=1)), at(hours=2))
+    better = with_success(three, failing)
+
+    assert (2, at(hours=1)) == (failing.bad, failing.bad_since)
+    assert NOTHING_KEPT == better
+    assert (1, at(hours=3)) == ((again := with_failure(three, better, at(hours=3))).bad, again.bad_since)
+
+
+@pytest.mark.parametrize(
+    ("recent", "with_it"),
+    [("", "x."), (".", "x."), ("x", "xx"), (".x", ".xx"), ("x.", "xx."), ("..x.", ".xx."), ("....", "..x.")],
+)
+def test_a_failure_that_is_heard_of_late_stands_before_the_run_that_followed_it(recent: str, with_it: str) -> None:
+    four = Tolerance(share=50, last=4)
+
+    assert Memory(recent=with_it) == with_failure_before(four, Memory(recent=recent))
 
 
 def test_how_near_it_is_says_each_rule() -> None:
