@@ -88,7 +88,6 @@ def take(
         archive.verify(packed, step)
         size = packed.stat().st_size
         replace(target, packed, step)
-        sync(target.parent)
     return Taken(path=target, size=size, manifest=manifest)
 
 
@@ -189,12 +188,3 @@ def _mine(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def sync(path: Path) -> None:
-    """Bring a file to the disk, or a directory: a new name is there only when its directory is."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

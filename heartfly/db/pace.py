@@ -28,6 +28,15 @@ bring_to_disk: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 """What was written to this descriptor. macOS has the latter only."""
 
 
+def sync(path: Path) -> None:
+    """Bring a file to the disk, or a directory: a new name is there only when its directory is."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def in_one_go() -> None:
     """The step of who has nobody to give way to."""
 
