@@ -159,6 +159,9 @@ def _beside(target: Path) -> Iterator[Path]:
     with (folder / _LOCK).open("w") as lock:
         if not _mine(lock.fileno()):
             raise StoreError(f"another backup to {target} is under way")
+        for left in folder.iterdir():
+            if left.name != _LOCK:  # of one who was killed as he cleared it, the lock first
+                left.unlink()
         try:
             yield folder
         finally:
