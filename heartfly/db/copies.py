@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from heartfly.db.pace import Step, bring_to_disk, in_one_go
-from heartfly.errors import HeartflyError, StoreError
+from heartfly.errors import StoreError
 
 Progress = Callable[[int, int], None]
 """Told after each piece: how much is done, of how much."""
@@ -112,12 +112,12 @@ def _flushed(path: Path) -> Iterator[Callable[[], None]]:
 @contextmanager
 def _in_steps(connection: sqlite3.Connection, step: Step) -> Iterator[None]:
     """A statement may take as long as it likes, but not in one go."""
-    ended: list[HeartflyError] = []
+    ended: list[BaseException] = []
 
     def look() -> bool:
         try:
             step()
-        except HeartflyError as error:  # SQLite would tell of an interruption only
+        except BaseException as error:  # noqa: BLE001 - raised below; SQLite would tell of an interruption only
             ended.append(error)
         return bool(ended)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -131,6 +132,16 @@ def test_what_one_statement_does_for_long_ends_when_it_is_asked_to_and_says_why(
 ) -> None:
     with pytest.raises(StoreError, match=r"^Heartfly is stopping$"):
         long_work(filled(tmp_path / "some.db"), end)
+
+
+def test_who_interrupts_it_is_not_told_that_the_copy_cannot_be_read(tmp_path: Path) -> None:
+    """Half of the time is rest, so most are interrupted there."""
+
+    def interrupted() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        check(filled(tmp_path / "some.db"), interrupted)
 
 
 def test_a_copy_is_brought_to_the_disk_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
