@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from heartfly.db.pace import Step, bring_to_disk
+from heartfly.db.pace import Step, bring_to_disk, sync
+from heartfly.errors import HeartflyError
 
 _PIECE = 4 * 1024 * 1024
 
@@ -23,27 +24,37 @@ def remove(path: Path, step: Step) -> None:
 
 
 def replace(path: Path, by: Path, step: Step) -> None:
-    """As `rename` does, also where nothing was at `path`."""
-    if not path.exists():
-        by.replace(path)
-        return
+    """As `rename` does, also where nothing was at `path`. The new name is on the disk when this returns."""
     with _shrunk_when_gone(path, step):
         by.replace(path)
 
 
 @contextmanager
 def _shrunk_when_gone(path: Path, step: Step) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:  # nothing is there, or a link, or a file that we may not write: the name can go all the same
+        descriptor = None
     try:
         yield
-        if _nobody_else_has(descriptor):
-            size = os.fstat(descriptor).st_size
-            for shorter in range(size - _PIECE, 0, -_PIECE):
-                os.ftruncate(descriptor, shorter)
-                bring_to_disk(descriptor)
-                step()
+        # First: after a power cut the name may lead to the old file again, which must be whole then.
+        sync(path.parent)
+        if descriptor is not None and _nobody_else_has(descriptor):
+            _shrink(descriptor, step)
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _shrink(descriptor: int, step: Step) -> None:
+    size = os.fstat(descriptor).st_size
+    for shorter in range(size - _PIECE, 0, -_PIECE):
+        os.ftruncate(descriptor, shorter)
+        bring_to_disk(descriptor)
+        try:
+            step()
+        except HeartflyError:  # somebody asks for the end: the name is gone, and what is left goes at once
+            return
 
 
 def _nobody_else_has(descriptor: int) -> bool:

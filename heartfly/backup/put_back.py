@@ -17,13 +17,14 @@ from pathlib import Path
 from heartfly.backup import archive
 from heartfly.backup.archive import CLI_KEY, DATABASE, SECRET_KEY, USAGE, Manifest
 from heartfly.backup.marks import mark
-from heartfly.backup.take import sync, try_key
+from heartfly.backup.take import try_key
 from heartfly.clock import Clock
 from heartfly.db import parts, sqlite
 from heartfly.db.changes import Tx
 from heartfly.db.copies import check, told_plainly
 from heartfly.db.instance import Identity
 from heartfly.db.migrate import upgrade
+from heartfly.db.pace import sync
 from heartfly.errors import StoreError
 
 Step = Callable[[str], None]

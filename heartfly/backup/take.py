@@ -88,7 +88,6 @@ def take(
         archive.verify(packed, step)
         size = packed.stat().st_size
         replace(target, packed, step)
-        sync(target.parent)
     return Taken(path=target, size=size, manifest=manifest)
 
 
@@ -160,6 +159,9 @@ def _beside(target: Path) -> Iterator[Path]:
     with (folder / _LOCK).open("w") as lock:
         if not _mine(lock.fileno()):
             raise StoreError(f"another backup to {target} is under way")
+        for left in folder.iterdir():
+            if left.name != _LOCK:  # of one who was killed as he cleared it, the lock first
+                left.unlink()
         try:
             yield folder
         finally:
@@ -189,12 +191,3 @@ def _mine(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def sync(path: Path) -> None:
-    """Bring a file to the disk, or a directory: a new name is there only when its directory is."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

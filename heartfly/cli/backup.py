@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,9 +57,12 @@ def backup(*, to: Path | None, as_json: bool, config: Path | None, data: Path | 
 
 def _give_way() -> None:
     os.nice(_NICE)
-    if hasattr(os, "SCHED_BATCH"):
-        # Woken after a rest it waits until whoever computes has done.
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    if not hasattr(os, "SCHED_BATCH"):
+        return
+    with suppress(OSError):  # musl and some sandboxes have the name and not the call
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:  # who was told to be idle stays so, and may not always leave it
+            # Woken after a rest it waits until whoever computes has done.
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def sqlite_file(settings: Settings, advice: str) -> Path:

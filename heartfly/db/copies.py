@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from heartfly.db.pace import Step, bring_to_disk, in_one_go
-from heartfly.errors import HeartflyError, StoreError
+from heartfly.errors import StoreError
 
 Progress = Callable[[int, int], None]
 """Told after each piece: how much is done, of how much."""
@@ -21,6 +21,8 @@ _PIECE = 256
 """Pages that are copied in one go."""
 _STEPS = 10_000
 """Of SQLite's machine, between two looks at the time: some 0.3 ms."""
+_INTERRUPT = 9
+"""What SQLite says of a statement that its progress handler ended."""
 _FAULTS = 20
 """Of one table that are named."""
 
@@ -111,22 +113,24 @@ def _flushed(path: Path) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _in_steps(connection: sqlite3.Connection, step: Step) -> Iterator[None]:
-    """A statement may take as long as it likes, but not in one go."""
-    ended: list[HeartflyError] = []
+    """A statement may take long, but not in one go, unless it is one step to SQLite, as to count a table is."""
+    ended: list[BaseException] = []
 
     def look() -> bool:
         try:
             step()
-        except HeartflyError as error:  # SQLite would tell of an interruption only
+        except BaseException as error:  # noqa: BLE001 - raised below; SQLite would tell of an interruption only
             ended.append(error)
         return bool(ended)
 
     connection.set_progress_handler(look, _STEPS)
     try:
         yield
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         if ended:
             raise ended[0] from None
+        if getattr(error, "sqlite_errorcode", 0) == _INTERRUPT:
+            raise KeyboardInterrupt from None  # it came while SQLite computed, and was raised before `look` began
         raise
     finally:
         connection.set_progress_handler(None, _STEPS)

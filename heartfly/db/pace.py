@@ -14,7 +14,7 @@ from pathlib import Path
 from heartfly.clock import Clock
 
 PIECE = 1024 * 1024
-"""Bytes that are written before they are brought to the disk: p99 of commits beside it was 0.8 ms, and 6 with 4 MB."""
+"""Bytes that are written before they are brought to the disk: p99 of commits beside it was 0.8 ms, 6 to 7 with 4 MB."""
 
 _PIECE_S = 0.004
 _LONGEST_REST_S = 1.0
@@ -26,6 +26,15 @@ Step = Callable[[], None]
 
 bring_to_disk: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 """What was written to this descriptor. macOS has the latter only."""
+
+
+def sync(path: Path) -> None:
+    """Bring a file to the disk, or a directory: a new name is there only when its directory is."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def in_one_go() -> None:

@@ -32,6 +32,7 @@ class Resting:
         self._rests: dict[Hour, _Rest] = {}
         self._seen: dict[Hour, int] = {}
         """The newest event of each, when it was last looked at."""
+        self._saw_all = True
         self._n = 1
 
     def __len__(self) -> int:
@@ -46,11 +47,13 @@ class Resting:
 
         One that was not dirty at the last look, while others were, waits for the next: it is one of many that come in
         one after the other, as out of a log, and would be folded once half and once whole. Where not all are told,
-        nobody knows which were.
+        now or then, nobody knows which were.
         """
         self._rests = {hour: rest for hour, rest in self._rests.items() if rest.while_coming > now}
         seen, self._seen = self._seen, {(pid, hour): newest for pid, hour, newest in dirty}
-        known = [(hour, newest) for hour, newest in self._seen.items() if hour in seen or not (seen and are_all)]
+        saw_all, self._saw_all = self._saw_all, are_all
+        waits = seen and saw_all and are_all
+        known = [(hour, newest) for hour, newest in self._seen.items() if hour in seen or not waits]
         found = [hour for hour, newest in known if not self._rests_on(hour, newest != seen.get(hour), now)]
         self._n = max(1, len(found))
         return found

@@ -256,6 +256,17 @@ def test_what_a_killed_backup_left_goes_with_the_next_one(old: Path, tmp_path: P
     assert {".mine.partial", "backup.tar", "old"} == {path.name for path in tmp_path.iterdir()}
 
 
+def test_what_one_left_that_was_killed_as_he_cleared_up_is_no_hindrance(old: Path, tmp_path: Path) -> None:
+    left = tmp_path / ".backup.tar.partial"
+    left.mkdir(mode=0o700)
+    for name in ("heartfly.db", "heartfly.db-journal", "usage.db", "packed"):
+        (left / name).write_bytes(b"half")
+
+    taken_of(old, tmp_path / "backup.tar")
+
+    assert {"backup.tar", "old"} == {path.name for path in tmp_path.iterdir()}
+
+
 def laid_by_another(folder: Path) -> None:
     folder.mkdir()
     folder.chmod(0o777)

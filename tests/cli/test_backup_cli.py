@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,3 +115,32 @@ def test_postgresql_is_marked_in_place_once_its_nodes_are_gone(tmp_path: Path, p
 
     assert (1, True) == (alive.returncode, "stop every node first" in words(alive.stderr))
     assert (0, True) == (done.returncode, json.loads(done.stdout)["epoch"] > 1)
+
+
+GIVES_WAY = """
+import os
+from heartfly.cli.backup import _give_way
+{before}
+_give_way()
+print(os.sched_getscheduler(0))
+"""
+
+
+def gives_way(before: str) -> str:
+    """How it is scheduled then, as the kernel says it."""
+    return subprocess.run(
+        [sys.executable, "-c", GIVES_WAY.format(before=before)], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_a_backup_that_was_begun_as_idle_stays_idle() -> None:
+    """By `chrt --idle` or a unit's CPUSchedulingPolicy: out of that only root may go."""
+    assert str(os.SCHED_IDLE) == gives_way("os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))")
+
+
+def test_any_other_gives_way_to_who_computes_where_the_system_knows_how() -> None:
+    as_any = "os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))"
+    refuses = "def refused(*_): raise OSError(38, 'Function not implemented')"
+
+    assert str(os.SCHED_BATCH) == gives_way(as_any)
+    assert str(os.SCHED_OTHER) == gives_way(f"{as_any}\n{refuses}\nos.sched_setscheduler = refused")

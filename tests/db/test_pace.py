@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -131,6 +132,26 @@ def test_what_one_statement_does_for_long_ends_when_it_is_asked_to_and_says_why(
 ) -> None:
     with pytest.raises(StoreError, match=r"^Heartfly is stopping$"):
         long_work(filled(tmp_path / "some.db"), end)
+
+
+def interrupted_now() -> None:
+    """As it rests, which is half of the time."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def interrupted_soon() -> None:
+    """As SQLite computes."""
+    signal.setitimer(signal.ITIMER_REAL, 0.000_1)
+
+
+@pytest.mark.parametrize("step", [interrupted_now, interrupted_soon])
+def test_who_interrupts_it_is_not_told_that_the_copy_cannot_be_read(tmp_path: Path, step: Callable[[], None]) -> None:
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            check(filled(tmp_path / "some.db"), step)
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_copy_is_brought_to_the_disk_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

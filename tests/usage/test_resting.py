@@ -86,6 +86,13 @@ def test_of_more_hours_than_are_told_none_waits_for_having_come_lately() -> None
     assert hours(9)[3:] == resting.ready(dirty(9, newest=2), 101.0, are_all=False)
 
 
+def test_an_hour_that_was_not_told_among_too_many_does_not_wait_for_having_come_lately() -> None:
+    resting = Resting()
+    resting.ready(dirty(3, newest=1), 100.0, are_all=False)
+
+    assert hours(5)[3:] == resting.ready(dirty(5, newest=1)[3:], 102.0)
+
+
 def test_an_hour_that_comes_when_there_was_nothing_is_folded_at_once() -> None:
     resting = folded(3, took_s=0.01)
     assert [] == resting.ready((), 101.0)
