@@ -14,7 +14,10 @@ from heartfly.errors import StoreError
 from heartfly.pings.spool import Backlog
 
 BEAT_WITHIN = timedelta(seconds=5)
-LAG_WITHIN = timedelta(seconds=10)
+LAG_WITHIN = timedelta(seconds=15)
+"""Longer than a dead node holds up all others: 10 s, a beat, and what the clocks of two may differ by. Else each death
+of one took every node out of the balancer.
+"""
 REFUSED_WITHIN_S = 5.0
 STUCK_AFTER_S = 5.0
 SKEW_WITHIN = timedelta(seconds=2)

@@ -14,10 +14,11 @@ from heartfly.api.health import Health
 from heartfly.db.migrate import HEAD
 from heartfly.db.room import Room
 from heartfly.errors import StoreError
+from heartfly.monitor.blind import Hearing
 from heartfly.notify.age import Undelivered
 from heartfly.pings.spool import Backlog
 from heartfly.vitals.canary import Pulse, Told
-from heartfly.vitals.readiness import Facts, Reason, reasons
+from heartfly.vitals.readiness import SKEW_WITHIN, Facts, Reason, reasons
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
 NOT_YET: dict[str, Any] = {"undelivered_s": None, "canary": None, "spool": None}
@@ -52,10 +53,10 @@ async def ask(
             replace(SOUND, last_beat_at=NOW - timedelta(seconds=5) - TICK),
             Reason("beat_late", "the last write was 5 s ago"),
         ),
-        (replace(SOUND, watermark=NOW - timedelta(seconds=10) + TICK), None),
+        (replace(SOUND, watermark=NOW - timedelta(seconds=15) + TICK), None),
         (
-            replace(SOUND, watermark=NOW - timedelta(seconds=10)),
-            Reason("watermark_late", "silence is judged only up to 10 s ago"),
+            replace(SOUND, watermark=NOW - timedelta(seconds=15)),
+            Reason("watermark_late", "silence is judged only up to 15 s ago"),
         ),
         (replace(SOUND, watermark=NOW + timedelta(seconds=1)), None),
         (
@@ -88,6 +89,16 @@ async def ask(
 )
 def test_each_reason_is_told(facts: Facts, reason: Reason | None) -> None:
     assert ([] if reason is None else [reason]) == reasons(facts)
+
+
+def test_while_a_dead_node_is_waited_for_the_others_are_ready() -> None:
+    """It is taken for dead by the first beat after its time, whatever the clocks of two nodes may differ by: until
+    then nobody judges past it, and a balancer that took all others out for that would have nobody left.
+    """
+    hearing = Hearing()
+    longest = hearing.fence_after + hearing.beat + 2 * SKEW_WITHIN
+
+    assert [] == reasons(replace(SOUND, watermark=NOW - longest + TICK))
 
 
 @pytest.mark.anyio
