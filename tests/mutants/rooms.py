@@ -48,7 +48,10 @@ ROOMS = (
     Room(
         "rollups",
         ("heartfly/usage/fold.py", "heartfly/usage/rollup_rows.py", "heartfly/usage/reconcile.py"),
-        ("tests/usage/test_fold.py", "tests/usage/test_close_day.py", "tests/usage/test_corrections.py"),
+        tuple(
+            f"tests/usage/test_{name}.py"
+            for name in ("fold", "close_day", "corrections", "answers", "proof_by_columns", "swept")
+        ),
     ),
     Room(
         "ssrf",
