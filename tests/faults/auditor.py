@@ -80,8 +80,8 @@ async def until_drained(server: Server, key: str) -> None:
 
 
 _DRAINED_S = 1_800
-"""After 1,000 kills 35,000 alerts of ten checks may wait for one channel, each behind the one before it of its check; the
-tests' PostgreSQL sweeps nothing up meanwhile, and lets some 50 a second through.
+"""After 1,000 kills 35,000 alerts of ten checks may wait for one channel, each behind the one before it of its check;
+the tests' PostgreSQL sweeps nothing up meanwhile, and lets some 50 a second through.
 """
 
 
