@@ -167,6 +167,31 @@ async def test_a_value_of_a_unique_meter_that_is_gone_is_found(plant: Plant, mon
     assert "different values" in (await _as_it_is(plant, monkeypatch)).mismatch
 
 
+async def test_a_customer_all_of_whose_values_are_gone_is_found(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    await closed_day(plant)
+    async with plant.usage.read() as read:
+        subject = (await read.execute(sa.select(unique_values.c.subject_id).limit(1))).scalar_one()
+    gone = sa.delete(unique_values).where(unique_values.c.subject_id == subject)
+    await plant.usage.write(lambda tx: tx.conn.execute(gone))
+
+    assert "different values, seen 0" in (await _as_it_is(plant, monkeypatch)).mismatch
+
+
+async def test_a_day_in_which_a_meter_was_changed_agrees(plant: Plant) -> None:
+    sent = await filled(plant)
+    noon = FROM + 12 * HOUR
+    await plant.meter("count", DEFINITIONS["count"] | {"event_types": ["job"]}, from_at=noon)
+    closed = await close(plant)
+
+    assert ("final", "") == (closed.state, closed.mismatch)
+    found = plant.told(noon, TO)
+    assert {key: value for key, value in found.items() if key[0] == "count" and key[2] is None} == {
+        ("count", subject, None): n
+        for subject in {one.subject for one in sent}
+        if (n := sum(one.subject == subject and one.type == "job" and one.at >= noon for one in sent))
+    }
+
+
 async def _as_it_is(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> Closed:
     """Closed without folding: whatever stands in the rollups is what is looked at."""
 

@@ -18,7 +18,7 @@ from heartfly.db.models import dirty_hours, events, rollups, uncounted, unique_v
 from heartfly.errors import StoreError
 from heartfly.usage import generations
 from heartfly.usage.dirty import mark_folded
-from heartfly.usage.fold import TIER_HOUR, fold_hour
+from heartfly.usage.fold import TIER_HOUR, fold_day, fold_hour
 from heartfly.usage.folder import Folder
 from heartfly.usage.generations import Generation, OvertakenError, SealedError, begin, name_groups, put, switch
 from heartfly.usage.hands import Hands
@@ -310,6 +310,16 @@ async def test_a_process_beside_folds_the_same(plant: Plant, monkeypatch: pytest
         hands.rest()
 
     assert answers(sent) == plant.told(FROM, TO)
+
+
+async def test_a_part_of_an_hour_is_folded_of_its_events(plant: Plant) -> None:
+    await plant.all_meters()
+    sent = events_of(60, seed=16, from_at=FROM, to_at=FROM + HOUR)
+    await plant.send(*sent)
+    begin, end = FROM + HOUR / 6, FROM + HOUR / 2
+    folded = await asyncio.to_thread(fold_day, plant.usage.place, PID, begin, end)
+
+    assert len(within(sent, begin, end)) == folded.n_events
 
 
 def computes(seconds: float) -> str:
