@@ -161,21 +161,57 @@ _OF_CHANNEL = (
 )
 _UNCLAIMED = (*_OF_CHANNEL, notifications.c.state == PENDING, notifications.c.delivery_id.is_(None))
 _other = notifications.alias()
-_first = (
-    sa.select(sa.func.min(_other.c.alert_id))
-    .where(
-        _other.c.channel_id == notifications.c.channel_id,
-        _other.c.source == notifications.c.source,
-        _other.c.state == PENDING,
-    )
-    .scalar_subquery()
+_OF_IDS = sa.bindparam("of_channel", type_=sa.BigInteger)
+
+
+def _first_of(source: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
+    """The first of a source that is not delivered, be it under way or not."""
+    of_source = (_other.c.channel_id == _OF_IDS, _other.c.source == source, _other.c.state == PENDING)
+    return sa.select(sa.func.min(_other.c.alert_id)).where(*of_source).scalar_subquery()
+
+
+_AMONG = 200
+"""The first of each are looked for among so many that wait the longest: of most channels all, and in a storm enough."""
+_among = sa.bindparam("among", type_=sa.Integer)
+_most = sa.bindparam("most", type_=sa.Integer)
+_oldest = (
+    sa.select(notifications.c.alert_id, notifications.c.source)
+    .where(*_UNCLAIMED)
+    .order_by(notifications.c.alert_id)
+    .limit(_among)
+    .subquery()
 )
 _HEADS = (
-    sa.select(notifications.c.alert_id)
-    .where(*_UNCLAIMED, notifications.c.alert_id == _first)
-    .order_by(notifications.c.alert_id)
-    .limit(sa.bindparam("most", type_=sa.Integer))
+    sa.select(_oldest.c.alert_id)
+    .where(_oldest.c.alert_id == _first_of(_oldest.c.source))
+    .order_by(_oldest.c.alert_id)
+    .limit(_most)
 )
+_ARE_MORE = sa.select(sa.exists(sa.select(notifications.c.alert_id).where(*_UNCLAIMED).limit(1).offset(_among)))
+
+
+def _heads_by_source() -> sa.Select[Any]:
+    """Source after source: where a few have thousands each, all that wait behind the first of each are not read."""
+    n, k, free = notifications.alias(), notifications.alias(), notifications.alias()
+    waits = (n.c.channel_id == _OF_IDS, n.c.state == PENDING)
+    begin = sa.select(sa.select(sa.func.min(n.c.source)).where(*waits).scalar_subquery().label("source"))
+    sources = begin.cte("sources", recursive=True)
+    behind = (k.c.channel_id == _OF_IDS, k.c.state == PENDING, k.c.source > sources.c.source)
+    following = sa.select(sa.func.min(k.c.source)).where(*behind).scalar_subquery()
+    sources = sources.union_all(sa.select(following).where(sources.c.source.is_not(None)))
+    heads = sa.select(_first_of(sources.c.source).label("alert_id")).where(sources.c.source.is_not(None)).subquery()
+    is_free = (
+        free.c.pid == sa.bindparam("of_pid", type_=sa.BigInteger),
+        free.c.alert_id == heads.c.alert_id,
+        free.c.channel_id == _OF_IDS,
+        free.c.state == PENDING,
+        free.c.delivery_id.is_(None),
+    )
+    n_free = sa.select(sa.func.count()).where(*is_free).scalar_subquery()
+    return sa.select(heads.c.alert_id).where(n_free == 1).order_by(heads.c.alert_id).limit(_most)
+
+
+_HEADS_BY_SOURCE = _heads_by_source()
 _under_way = sa.select(_other.c.source).where(
     _other.c.pid == sa.bindparam("of_pid"),
     _other.c.channel_id == sa.bindparam("of_channel"),
@@ -214,7 +250,11 @@ _carried_source = sa.select(_other.c.source).where(_other.c.delivery_id == deliv
 
 def _machines_get(tx: Tx, ask: Ask, room: int) -> list[list[int]]:
     """The first undelivered notification of each source, the oldest of them first."""
-    return [[row.alert_id] for row in tx.conn.execute(_HEADS, _of(ask) | {"most": room})]
+    of_room, of_few = _of(ask) | {"most": room}, {"among": _AMONG}
+    found = tx.conn.execute(_HEADS, of_room | of_few).all()
+    if len(found) < room and tx.conn.execute(_ARE_MORE, _of(ask) | of_few).scalar_one():
+        found = tx.conn.execute(_HEADS_BY_SOURCE, of_room).all()
+    return [[row.alert_id] for row in found]
 
 
 def _people_get(tx: Tx, ask: Ask, now: datetime, rules: Alerts, repeats_through: int) -> _Plan:

@@ -18,6 +18,12 @@ NOW = at("03:10")
 SECOND = timedelta(seconds=1)
 
 
+@pytest.fixture(autouse=True, params=[200, 1], ids=["few", "source by source"])
+def among(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same with a backlog of which not all is looked at."""
+    monkeypatch.setattr("heartfly.notify.pack._AMONG", request.param)
+
+
 def people(answer: object = None) -> ScriptedChannel:
     return ScriptedChannel(answer, folds_storms=True, fold_limit=30)  # type: ignore[arg-type]
 
@@ -43,6 +49,21 @@ async def test_a_webhook_gets_each_event_alone_and_in_order(post: PostOffice) ->
     await post.dispatcher(hook).round(NOW)
 
     assert [[key] for key in told] == keys(hook.sent)
+
+
+async def test_where_a_few_have_much_waiting_the_first_of_each_go_the_oldest_first(post: PostOffice) -> None:
+    hook = ScriptedChannel()
+    channel = await post.scripted()
+    sources = [f"check:{n}" for n in (1, 1, 1, 3, 3, 2, 1, 2, 3)]
+    told = [(source, await post.alert([channel.channel_id], source)) for source in sources]
+
+    await post.dispatcher(hook).round(NOW)
+
+    arrived = [key for (key,) in keys(hook.sent)]
+    firsts = [told[0][1], told[3][1], told[5][1]]
+    assert firsts == sorted(arrived[:3], key=firsts.index) == arrived[:3]
+    of_each = {source: [key for key in arrived if (source, key) in told] for source in sources}
+    assert {source: [key for one, key in told if one == source] for source in sources} == of_each
 
 
 async def test_a_later_event_waits_until_the_earlier_one_has_arrived(post: PostOffice) -> None:
