@@ -205,3 +205,7 @@ class NodeClock(Clock):
     @override
     async def sleep(self, seconds: float) -> None:
         raise NotImplementedError("who sleeps in a process asks the process")
+
+    @override
+    def rest(self, seconds: float) -> None:
+        raise NotImplementedError("nobody rests here")

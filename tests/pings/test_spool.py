@@ -461,8 +461,9 @@ async def test_of_a_file_that_is_damaged_what_came_meanwhile_is_not_given_up(nod
         file.write(bytes(own.file.size - own.file.begin))
     await node.comes_back()
 
-    piece, sent = asyncio.ensure_future(node.replay._piece(own)), []
-    while not piece.done():
+    piece = asyncio.ensure_future(node.replay._piece(own))
+    sent: list[PingRequest] = []
+    while not piece.done() and len(sent) < 300:  # of more, the check would not keep all
         sent.append(await node.ping(target))
     await piece
     backlog = node.ingest.backlog()
