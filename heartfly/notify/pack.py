@@ -161,12 +161,12 @@ _OF_CHANNEL = (
 )
 _UNCLAIMED = (*_OF_CHANNEL, notifications.c.state == PENDING, notifications.c.delivery_id.is_(None))
 _other = notifications.alias()
-_OF_IDS = sa.bindparam("of_channel", type_=sa.BigInteger)
+_CHANNEL = sa.bindparam("of_channel", type_=sa.BigInteger)
 
 
 def _first_of(source: sa.ColumnElement[Any]) -> sa.ScalarSelect[Any]:
     """The first of a source that is not delivered, be it under way or not."""
-    of_source = (_other.c.channel_id == _OF_IDS, _other.c.source == source, _other.c.state == PENDING)
+    of_source = (_other.c.channel_id == _CHANNEL, _other.c.source == source, _other.c.state == PENDING)
     return sa.select(sa.func.min(_other.c.alert_id)).where(*of_source).scalar_subquery()
 
 
@@ -193,17 +193,17 @@ _ARE_MORE = sa.select(sa.exists(sa.select(notifications.c.alert_id).where(*_UNCL
 def _heads_by_source() -> sa.Select[Any]:
     """Source after source: where a few have thousands each, all that wait behind the first of each are not read."""
     n, k, free = notifications.alias(), notifications.alias(), notifications.alias()
-    waits = (n.c.channel_id == _OF_IDS, n.c.state == PENDING)
+    waits = (n.c.channel_id == _CHANNEL, n.c.state == PENDING)
     begin = sa.select(sa.select(sa.func.min(n.c.source)).where(*waits).scalar_subquery().label("source"))
     sources = begin.cte("sources", recursive=True)
-    behind = (k.c.channel_id == _OF_IDS, k.c.state == PENDING, k.c.source > sources.c.source)
+    behind = (k.c.channel_id == _CHANNEL, k.c.state == PENDING, k.c.source > sources.c.source)
     following = sa.select(sa.func.min(k.c.source)).where(*behind).scalar_subquery()
     sources = sources.union_all(sa.select(following).where(sources.c.source.is_not(None)))
     heads = sa.select(_first_of(sources.c.source).label("alert_id")).where(sources.c.source.is_not(None)).subquery()
     is_free = (
         free.c.pid == sa.bindparam("of_pid", type_=sa.BigInteger),
         free.c.alert_id == heads.c.alert_id,
-        free.c.channel_id == _OF_IDS,
+        free.c.channel_id == _CHANNEL,
         free.c.state == PENDING,
         free.c.delivery_id.is_(None),
     )
