@@ -213,19 +213,39 @@ def _execute(server: str, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
+class _Wiring:
+    """Where the log goes, and what of it."""
+
+    def __init__(self) -> None:
+        root = logging.getLogger()
+        self._aim, self._handlers, self._level = dict(logs._sink.__dict__), list(root.handlers), root.level
+        self._quiet = {name: logging.getLogger(name).level for name in logs._QUIET}
+        self._structlog = structlog.get_config()
+
+    def restore(self) -> None:
+        root = logging.getLogger()
+        logs._sink.__dict__.update(self._aim)
+        root.handlers[:] = self._handlers
+        root.setLevel(self._level)
+        for name, before in self._quiet.items():
+            logging.getLogger(name).setLevel(before)
+        structlog.configure(**self._structlog)
+
+
 @pytest.fixture(autouse=True)
 def _logs_as_before() -> Iterator[None]:
     """A test may aim the log elsewhere; the next one finds it as it was."""
-    root, sink = logging.getLogger(), logs._sink
-    aim, handlers, level = dict(sink.__dict__), list(root.handlers), root.level
-    quiet, wiring = {name: logging.getLogger(name).level for name in logs._QUIET}, structlog.get_config()
+    before = _Wiring()
     yield
-    sink.__dict__.update(aim)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    for name, before in quiet.items():
-        logging.getLogger(name).setLevel(before)
-    structlog.configure(**wiring)
+    before.restore()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _logs_as_before_the_file() -> Iterator[None]:
+    """What a file's tests share may do so as well, before the first of them begins."""
+    before = _Wiring()
+    yield
+    before.restore()
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import channels
 from heartfly.db.types import instant, micros
 from heartfly.sealing import Sealer
-from tests.cluster.hub import MS, SECOND, Hub
+from tests.cluster.hub import MINUTE, MS, SECOND, Hub
 from tests.cluster.node import Attempt, Node, Seen
 from tests.cluster.plan import (
     CALM,
@@ -49,6 +49,8 @@ PATIENCE = 4 * SECOND
 TRIES = 6
 FALL = RISE = 2
 """So many answers of a node in a row, asked each half-second, take it out of the balancer, or back in."""
+PATIENCE_OF_ALL = 30 * MINUTE
+"""Once all faults were due, and twice as long as until then, each has come and gone, or something stands for ever."""
 ARMED = {"beat": 5 * SECOND, "ping": 10 * SECOND, "judge": 25 * SECOND}
 """A fault that waits for such a transaction comes at the latest then."""
 EVENTS = ["check.down", "check.up"]
@@ -129,15 +131,25 @@ class Cluster:
         faults = plan_faults(self.plan)
         for fault in faults:
             hub.at(START + fault.at, self._fault, fault)
+        latest = START + 3 * max((fault.at for fault in faults), default=0) + PATIENCE_OF_ALL
         try:
             while sum(history.tally[kind] for kind in WEIGHTS) < len(faults) or any(self._met):
                 hub.run(hub.now + SECOND)
+                if hub.now > latest:
+                    raise AssertionError(f"seed {self.plan.seed}: some fault never ends: {self._standing()}")
             history.end = hub.now + CALM
             hub.run(history.end)
         finally:
             self._close()
         history.digest = self._log.hexdigest()
         return history
+
+    def _standing(self) -> str:
+        states = [
+            "none" if node is None else f"{'serves' if node.serves else 'does not serve'}, {node.why_not()}"
+            for node in self.nodes
+        ]
+        return f"met {self._met}, cut {[line.cut for line in self.lines]}, nodes {states}, {dict(self.history.tally)}"
 
     def _close(self) -> None:
         for slot, node in enumerate(self.nodes):
