@@ -19,8 +19,8 @@ from heartfly.logs import line, logger
 from heartfly.monitor.watch import Looked, Watcher
 from heartfly.net.http import OutgoingHttp, RequestFailed
 from heartfly.notify.age import Undelivered, undelivered
+from heartfly.vitals.readiness import LAG_WITHIN
 
-LAG_WITHIN = timedelta(seconds=10)
 WAITING_WITHIN = timedelta(seconds=30)
 LOOK_AGAIN = timedelta(seconds=1)
 """After a cycle that was not full: the first full one is told of at once."""

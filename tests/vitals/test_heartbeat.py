@@ -97,10 +97,18 @@ async def test_a_beat_whose_judging_failed_is_no_full_cycle(
 async def test_a_watermark_that_lags_is_no_full_cycle(tower: Tower, receiver: HttpReceiver, told: io.StringIO) -> None:
     beat = heartbeat(tower, receiver.url)
     await tower.go(T0 + MINUTE)
-    tower.clock.move_to(T0 + MINUTE + 10 * SECOND)
+    tower.clock.move_to(T0 + MINUTE + 15 * SECOND)
 
     assert Outcome.WITHHELD is await beat.once()
-    assert "judged only up to 10 s ago" in told.getvalue()
+    assert "judged only up to 15 s ago" in told.getvalue()
+
+
+async def test_while_a_dead_node_is_waited_for_the_cycle_is_full(tower: Tower, receiver: HttpReceiver) -> None:
+    beat = heartbeat(tower, receiver.url)
+    await tower.go(T0 + MINUTE)
+    tower.clock.move_to(T0 + MINUTE + 12 * SECOND)
+
+    assert Outcome.SENT is await beat.once()
 
 
 async def test_who_does_not_lead_does_not_call(tower: Tower, receiver: HttpReceiver) -> None:
