@@ -26,8 +26,8 @@ from heartfly.usage.meters import mark_hours
 from heartfly.usage.question import Question
 from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
-from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
-from tests.usage.oracle import Sent
+from tests.usage.factory import HOUR, NOW, PID, Plant, events_of, within
+from tests.usage.oracle import DEFINITIONS, Sent, answers
 
 pytestmark = pytest.mark.anyio
 
@@ -155,6 +155,28 @@ async def test_each_aggregation_is_what_its_events_come_to(plant: Plant, sent: l
 
 def _mark_all(tx: Tx, plant: Plant) -> None:
     mark_hours(tx, PID, None, None, seq=plant.ids.next(NOW))
+
+
+async def test_of_whole_hours_each_customer_has_what_its_events_come_to(plant: Plant, sent: list[Sent]) -> None:
+    """No event is read here: what windows keep of a largest and a latest is all that there is."""
+    start, end = FROM.replace(minute=0) + HOUR, TO.replace(minute=0)
+    hours = [start + n * HOUR for n in range((end - start) // HOUR)]
+
+    async def told(meter: str, size: Size | None) -> dict[Key, Decimal | None]:
+        return await figures(plant, meter, size=size, from_at=start, to_at=end, group_by=["subject"])
+
+    whole = answers(within(sent, start, end))
+    by_hour = {hour: answers(within(sent, hour, hour + HOUR)) for hour in hours}
+    for meter in DEFINITIONS:
+        assert _by_subject(whole, meter, start) == await told(meter, None)
+        expected: dict[Key, Decimal] = {}
+        for hour in hours:
+            expected |= _by_subject(by_hour[hour], meter, hour)
+        assert expected == await told(meter, Size.HOUR)
+
+
+def _by_subject(found: Any, meter: str, at: datetime) -> dict[Key, Decimal]:
+    return {(at, subject): value for (name, subject, group), value in found.items() if (name, group) == (meter, None)}
 
 
 async def test_minutes_are_read_from_the_events(plant: Plant, sent: list[Sent]) -> None:
