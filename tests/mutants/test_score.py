@@ -84,6 +84,7 @@ def test_the_settings_are_such_as_mutmut_reads() -> None:
         read["pytest_add_cli_args_test_selection"],
     )
     assert "no:unraisableexception" in read["pytest_add_cli_args"]
+    assert (4, 10) == (read["timeout_multiplier"], read["timeout_constant"])
     assert not read["track_dependencies"]
 
 
