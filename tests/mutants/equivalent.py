@@ -49,6 +49,18 @@ EQUIVALENT = (
         why="TCP has no other type than a stream",
     ),
     Equivalent(
+        function="heartfly.usage.fold.x_day_of_hours",
+        old="if first >= last:",
+        new="if first > last:",
+        why="with no whole hour between them the two parts are read one after the other, and put together",
+    ),
+    Equivalent(
+        function="heartfly.usage.rollup_rows.x_merge_rows",
+        old="place = None if latest_at is None else (instant(latest_at), latest_id)",
+        new="place = None if (latest_at is None) and False else (instant(latest_at), latest_id)",
+        why="a row without the instant has no latest value either, so nobody looks at its place",
+    ),
+    Equivalent(
         function="heartfly.core.check.x__retracted",
         old="return _armed(step, signal.at)",
         new="return _armed(step, None)",

@@ -53,7 +53,7 @@ ROOMS = (
                 f"tests/usage/test_{name}.py"
                 for name in (
                     *("fold", "close_day", "corrections", "answers", "proof_by_columns", "swept"),
-                    *("request_proof", "request_tiers"),
+                    *("what_a_proof_finds", "requests", "request_proof", "request_tiers"),
                 )
             ),
             "tests/calls/test_kept_and_proved.py",  # a fold is also told requests and calls, and a proof counts them
