@@ -55,6 +55,12 @@ EQUIVALENT = (
         why="with no whole hour between them the two parts are read one after the other, and put together",
     ),
     Equivalent(
+        function="heartfly.usage.fold.xǁ_Tallyǁ__init__",
+        old="self.asks_when = latest or len(self._whole) < len(parts)",
+        new="self.asks_when = latest or len(self._whole) <= len(parts)",
+        why="times are read that no meter looks at, which takes longer and comes to the same",
+    ),
+    Equivalent(
         function="heartfly.usage.rollup_rows.x_merge_rows",
         old="place = None if latest_at is None else (instant(latest_at), latest_id)",
         new="place = None if (latest_at is None) and False else (instant(latest_at), latest_id)",

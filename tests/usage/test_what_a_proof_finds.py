@@ -201,12 +201,13 @@ async def test_a_day_that_was_not_folded_says_so_and_one_whose_hours_wait_is_not
         assert (min(n + 1, 2), []) == (late.dirty, late.mismatches)
 
 
+@pytest.mark.parametrize("pid", [PID - 1, PID + 1])
 async def test_what_another_project_uses_is_in_no_figure_and_holds_up_no_day(
-    plant: Plant, clock: SimClock, ids: IdSource
+    plant: Plant, clock: SimClock, ids: IdSource, pid: int
 ) -> None:
     """Of the same hours, with the same meters and customers, and a correction that waits."""
-    other = Plant(plant.usage, clock, ids, pid=PID + 1)
-    for one, seed in ((other, 52), (plant, 53), (other, 54)):
+    other = Plant(plant.usage, clock, ids, pid=pid)
+    for one, seed in ((other, 52), (other, 54), (plant, 53)):
         if not one.meters:
             await one.all_meters()
         await one.send(*[replace(each, number=1_000 * seed + each.number) for each in _day_of(seed)])
@@ -218,7 +219,7 @@ async def test_what_another_project_uses_is_in_no_figure_and_holds_up_no_day(
 
     assert answers(_day_of(53)) == plant.told(FROM, TO)
     assert answers(_day_of(52)) == other.told(FROM, TO)
-    assert reconcile(plant.usage.place, PID + 1, FROM, TO).dirty > 0
+    assert reconcile(plant.usage.place, other.pid, FROM, TO).dirty > 0
     assert 0 == reconcile(plant.usage.place, PID, FROM, TO).dirty
     closed = await close(plant)
     assert ("final", "", 40) == (closed.state, closed.mismatch, closed.figures["events_raw"])
