@@ -95,6 +95,12 @@ EQUIVALENT = (
         why="times are read that no meter looks at, which takes longer and comes to the same",
     ),
     Equivalent(
+        function="heartfly.usage.reconcile.x__compare",
+        old='if int.from_bytes(window.ids_sum, "big") != found.ids_sum:',
+        new="if int.from_bytes(window.ids_sum, ) != found.ids_sum:",
+        why="Python's own order is the same",
+    ),
+    Equivalent(
         function="heartfly.usage.rollup_rows.x_place",
         old="sa.type_coerce(table.c.start_at, NullType()),",
         new="sa.type_coerce(table.c.start_at, None),",

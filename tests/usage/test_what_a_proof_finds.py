@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import proofs, rollups, usage_names, windows
+from heartfly.db.models import proofs, rollups, unique_values, usage_names, windows
 from heartfly.usage.close_day import Closed, Closer
 from heartfly.usage.reconcile import reconcile
 from tests.sim_clock import SimClock
@@ -103,6 +103,21 @@ async def test_whatever_was_changed_in_a_day_is_named_by_meter_and_customer(
     events = [text for text in told if "(by its events)" in text and "(in the rollup)" in text]
     assert (1, 1 - cube) == (len(groups), len(events))
     assert all(text.startswith("meter sum, customer c-1, the day: expected ") for text in told if "hour" not in text)
+
+
+async def test_a_value_that_is_gone_is_named_by_meter_and_customer(plant: Plant) -> None:
+    sent = await closed_day(plant)
+    users = {one.user for one in sent if (one.type, one.subject) == ("api", "c-1")}
+    u = unique_values.c
+    of_c1 = sa.select(usage_names.c.id).where(usage_names.c.text == "c-1", usage_names.c.kind == "subject")
+    async with plant.usage.read() as read:
+        values = (await read.execute(sa.select(u.value).where(u.subject_id == of_c1.scalar_subquery()))).scalars()
+        gone = min(values)
+    deleted = sa.delete(unique_values).where(u.subject_id == of_c1.scalar_subquery(), u.value == gone)
+    assert 1 <= await plant.usage.write(lambda tx: tx.conn.execute(deleted).rowcount)
+
+    expected = f"expected {len(users)} different values, seen {len(users) - 1}"
+    assert [f"meter users, customer c-1, the day: {expected}"] == found(plant)
 
 
 async def test_of_an_hour_that_was_changed_the_hour_is_named_and_no_other(plant: Plant) -> None:
