@@ -68,8 +68,9 @@ class Folded:
     """`ids_sum`: of the hashes of their transaction ids. `seq`: the newest mark on the hour in that very state, and
     `replaces` the generation that counted then.
 
-    `uncounted`: of each version how many events lacked a property, and how many had no amount. `versions`: all that
-    the project has, also those that count nothing here. `requests` and `calls` None: nobody asked for them.
+    `uncounted`: of each version how many events lacked a property, and how many had no amount; what was put together
+    of hours says none, as these do. `versions`: all that the project has, also those that count nothing here.
+    `requests` and `calls` None: nobody asked for them.
     """
 
     from_at: datetime
@@ -94,10 +95,6 @@ class Folded:
             if mine is None:
                 mine = self.partials[key] = Partial()
             mine.merge(partial)
-        for version_id, counts in other.uncounted.items():
-            mine_too = self.uncounted.setdefault(version_id, [0, 0])
-            mine_too[0] += counts[0]
-            mine_too[1] += counts[1]
         if other.requests is not None:
             self.requests = self.requests or Requests(other.requests.limits)
             self.requests.merge(other.requests)

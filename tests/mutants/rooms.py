@@ -48,9 +48,15 @@ ROOMS = (
     Room(
         "rollups",
         ("heartfly/usage/fold.py", "heartfly/usage/rollup_rows.py", "heartfly/usage/reconcile.py"),
-        tuple(
-            f"tests/usage/test_{name}.py"
-            for name in ("fold", "close_day", "corrections", "answers", "proof_by_columns", "swept")
+        (
+            *(
+                f"tests/usage/test_{name}.py"
+                for name in (
+                    *("fold", "close_day", "corrections", "answers", "proof_by_columns", "swept"),
+                    *("what_a_proof_finds", "requests", "request_proof", "request_tiers"),
+                )
+            ),
+            "tests/calls/test_kept_and_proved.py",  # a fold is also told requests and calls, and a proof counts them
         ),
     ),
     Room(

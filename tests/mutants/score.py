@@ -32,6 +32,9 @@ TESTED = frozenset({1, 3, 36, 24, -24, 152, 255, -9, -11})
 CHEAP = "not slow and not postgres and not browser and not e2e and not spawned"
 ALONE = ("-p", "no:cacheprovider", "-p", "no:unraisableexception", "-p", "no:threadexception")
 """Many runs share a process, and what one leaves open another one would be red for."""
+PATIENCE = {"timeout_multiplier": 4.0, "timeout_constant": 10.0}
+"""How long is waited for a change that makes a loop endless: mutmut's own 15 times of tests that take half a minute are
+minutes for each. The constant, in seconds, is for a busy machine that must first find its tests."""
 UNTESTED = {0: "survives", 5: "no test comes by", 33: "no test comes by"}
 
 
@@ -74,7 +77,7 @@ def sample(names: Sequence[str], n: int, *, seed: int, only: str = "*") -> list[
 
 def settings(room: Room) -> str:
     """mutmut's, to be appended to pyproject.toml. JSON's lists of strings are TOML's."""
-    wanted = {
+    wanted = PATIENCE | {
         "source_paths": ["heartfly"],
         "only_mutate": list(room.code),
         "also_copy": ["alembic", "bench", "clients", "docs", "config.example.toml"],

@@ -61,6 +61,14 @@ def test_what_changes_nothing_is_told_by_its_function_and_its_lines() -> None:
     assert why_equivalent(f"{name}__mutmut_7", DIFF.replace("<= 2", "<= 3"), known) is None
 
 
+def test_a_line_that_goes_changes_nothing_where_that_is_known_of_the_line() -> None:
+    name, gone = "heartfly.core.x.x_f", DIFF.replace("+    return n <= 2\n", "")
+    known = [Equivalent(function=name, old="return n < 2", new="", why="nobody asks")]
+
+    assert "nobody asks" == why_equivalent(f"{name}__mutmut_8", gone, known)
+    assert why_equivalent(f"{name}__mutmut_7", DIFF, known) is None
+
+
 def test_what_changes_nothing_still_stands_in_the_code() -> None:
     for one in EQUIVALENT:
         assert one.old in [line.strip() for line in (ROOT / one.file).read_text(encoding="utf-8").splitlines()]
@@ -84,6 +92,7 @@ def test_the_settings_are_such_as_mutmut_reads() -> None:
         read["pytest_add_cli_args_test_selection"],
     )
     assert "no:unraisableexception" in read["pytest_add_cli_args"]
+    assert (4, 10) == (read["timeout_multiplier"], read["timeout_constant"])
     assert not read["track_dependencies"]
 
 

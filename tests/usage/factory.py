@@ -18,7 +18,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import meter_versions, meters, rollups, uncounted, unique_values, usage_names
 from heartfly.db.snapshots import snapshot
 from heartfly.usage.apply import EventApplier
-from heartfly.usage.fold import BY_GROUP, Folded, stored
+from heartfly.usage.fold import BY_GROUP, Folded, day_of_hours, stored
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from heartfly.usage.ingest import EventIngest
@@ -36,8 +36,11 @@ HOUR = timedelta(hours=1)
 class Plant:
     """One project that uses something. `meters`: version id by name."""
 
-    def __init__(self, usage: Database, clock: SimClock, ids: IdSource, *, hands: Hands | None = None) -> None:
+    def __init__(
+        self, usage: Database, clock: SimClock, ids: IdSource, *, hands: Hands | None = None, pid: int = PID
+    ) -> None:
         self.usage = usage
+        self.pid = pid
         self.clock = clock
         self.ids = ids
         self.meters: dict[str, int] = {}
@@ -48,18 +51,18 @@ class Plant:
     async def meter(self, name: str, definition: dict[str, Any], *, from_at: datetime | None = None) -> int:
         """A version of a meter, a new one if there is none of that name."""
         meter_from(definition)
-        now, number = self.clock.now(), self.ids.next(self.clock.now())
+        pid, now, number = self.pid, self.clock.now(), self.ids.next(self.clock.now())
 
         def work(tx: Tx) -> int:
-            query = sa.select(meters.c.id).where(meters.c.pid == PID, meters.c.slug == name)
+            query = sa.select(meters.c.id).where(meters.c.pid == pid, meters.c.slug == name)
             meter_id: int | None = tx.conn.execute(query).scalar()
             if meter_id is None:
                 meter_id = number
-                values = {"pid": PID, "id": meter_id, "uuid": str(meter_id), "slug": name, "name": name, "unit": ""}
+                values = {"pid": pid, "id": meter_id, "uuid": str(meter_id), "slug": name, "name": name, "unit": ""}
                 tx.conn.execute(sa.insert(meters).values(**values, rev=1, created_at=now))
             self.meter_ids[name] = meter_id
             version = self.ids.next(now)
-            values = {"pid": PID, "id": version, "meter_id": meter_id, "from_at": from_at, "definition": definition}
+            values = {"pid": pid, "id": version, "meter_id": meter_id, "from_at": from_at, "definition": definition}
             tx.conn.execute(sa.insert(meter_versions).values(**values, created_at=now))
             return version
 
@@ -83,7 +86,7 @@ class Plant:
 
     async def send(self, *found: Sent) -> None:
         for start in range(0, len(found), 100):
-            await self.ingest.take(PID, [one.wire() for one in found[start : start + 100]], wire="native")
+            await self.ingest.take(self.pid, [one.wire() for one in found[start : start + 100]], wire="native")
 
     async def fold(self) -> None:
         """Until nothing is dirty."""
@@ -92,8 +95,15 @@ class Plant:
             pass
 
     def told(self, from_at: datetime, to_at: datetime, *, tier: str = "hour") -> Answer:
+        return self._asked(lambda connection: stored(connection, self.pid, tier, from_at, to_at))
+
+    def span(self, from_at: datetime, to_at: datetime) -> Answer:
+        """Of its whole hours what is stored, and of what it cuts off, the events."""
+        return self._asked(lambda connection: day_of_hours(connection, self.pid, from_at, to_at))
+
+    def _asked(self, ask: Callable[[sa.Connection], Folded]) -> Answer:
         with snapshot(self.usage.place) as connection:
-            folded = stored(connection, PID, tier, from_at, to_at)
+            folded = ask(connection)
             query = sa.select(usage_names.c.id, usage_names.c.text).where(usage_names.c.kind == "subject")
             names = {row.id: row.text for row in connection.execute(query)}
         return self.answer(folded, names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,8 +26,8 @@ from heartfly.usage.meters import mark_hours
 from heartfly.usage.question import Question
 from tests.one_database import on_sqlite
 from tests.sim_clock import SimClock
-from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
-from tests.usage.oracle import Sent
+from tests.usage.factory import HOUR, NOW, PID, Plant, events_of, within
+from tests.usage.oracle import DEFINITIONS, Sent, answers
 
 pytestmark = pytest.mark.anyio
 
@@ -155,6 +155,60 @@ async def test_each_aggregation_is_what_its_events_come_to(plant: Plant, sent: l
 
 def _mark_all(tx: Tx, plant: Plant) -> None:
     mark_hours(tx, PID, None, None, seq=plant.ids.next(NOW))
+
+
+async def test_of_whole_hours_each_customer_has_what_its_events_come_to(plant: Plant, sent: list[Sent]) -> None:
+    """No event is read here: what windows keep of a largest and a latest is all that there is."""
+    start, end = FROM.replace(minute=0) + HOUR, TO.replace(minute=0)
+    hours = [start + n * HOUR for n in range((end - start) // HOUR)]
+
+    async def told(meter: str, size: Size | None) -> dict[Key, Decimal | None]:
+        return await figures(plant, meter, size=size, from_at=start, to_at=end, group_by=["subject"])
+
+    whole = answers(within(sent, start, end))
+    by_hour = {hour: answers(within(sent, hour, hour + HOUR)) for hour in hours}
+    for meter in DEFINITIONS:
+        assert _by_subject(whole, meter, start) == await told(meter, None)
+        expected: dict[Key, Decimal] = {}
+        for hour in hours:
+            expected |= _by_subject(by_hour[hour], meter, hour)
+        assert expected == await told(meter, Size.HOUR)
+
+
+def _by_subject(found: Any, meter: str, at: datetime) -> dict[Key, Decimal]:
+    return {(at, subject): value for (name, subject, group), value in found.items() if (name, group) == (meter, None)}
+
+
+async def test_hours_and_days_keep_of_each_customer_the_least_the_mean_and_the_middle(
+    plant: Plant, sent: list[Sent]
+) -> None:
+    day = datetime(2026, 11, 28, tzinfo=UTC)
+    of_size = {"event_types": ["api"], "value": "size"}
+    await plant.meter("least", of_size | {"aggregation": "min"})
+    await plant.meter("mean", of_size | {"aggregation": "average"})
+    await plant.meter("middle", of_size | {"aggregation": "percentile", "percentile": "50"})
+    await plant.usage.write(lambda tx: _mark_all(tx, plant))
+    await plant.fold()
+    sized = [one for one in sent if one.type == "api" and one.size not in {"", "1e3"}]
+
+    async def holds(size: Size, begins: Callable[[Sent], datetime]) -> None:
+        found: dict[Key, list[Decimal]] = {}
+        for one in within(sized, day, day + 7 * HOUR):
+            found.setdefault((begins(one), one.subject), []).append(Decimal(one.size))
+        asked: dict[str, Any] = {"from_at": day, "to_at": day + 7 * HOUR, "size": size, "group_by": ["subject"]}
+        assert {key: min(values) for key, values in found.items()} == await figures(plant, "least", **asked)
+        means, middles = await figures(plant, "mean", **asked), await figures(plant, "middle", **asked)
+        assert found.keys() == means.keys() == middles.keys()
+        with localcontext(Context(prec=60)):
+            for key, values in found.items():
+                middle = sorted(values)[-(-len(values) // 2) - 1]
+                assert abs((means[key] or 0) - sum(values, Decimal(0)) / len(values)) <= Decimal("1e-17")
+                assert abs((middles[key] or 0) - middle) <= Decimal("0.011") * abs(middle) + Decimal("1e-18")
+
+    await holds(Size.HOUR, local_hour("UTC"))
+    await holds(Size.DAY, local_day("UTC"))
+    await plant.folder.fold_day(PID, day, day + 7 * HOUR)
+    await holds(Size.DAY, local_day("UTC"))
 
 
 async def test_minutes_are_read_from_the_events(plant: Plant, sent: list[Sent]) -> None:

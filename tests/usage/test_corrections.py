@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,8 +16,10 @@ from heartfly.core.amounts import Number
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import dirty_hours, event_corrections, events, usage_audit, usage_days, windows
+from heartfly.db.snapshots import snapshot
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.usage.close_day import Closer, days_to_close
+from heartfly.usage.correction_preview import Step, amendment_of, foresee_step, void_of
 from heartfly.usage.correction_queries import Known, known_event
 from heartfly.usage.corrections import Amended, amend, undo, void
 from tests.sim_clock import SimClock
@@ -154,6 +157,43 @@ async def test_an_amended_event_counts_as_if_it_had_come_so(
         await undone(plant, one)
     await plant.fold()
     assert before == await plant.rows()
+
+
+@pytest.mark.parametrize("at", [MIDNIGHT - HOUR, MIDNIGHT + HOUR])
+async def test_a_correction_is_foreseen_as_it_comes_to_pass(plant: Plant, at: datetime) -> None:
+    """A day's figures of the two customers, to the digit; of which one event goes and comes, to that day or another."""
+    sent = await filled(plant)
+    one = next(each for each in sent if (each.type, each.size) == ("api", "12") and each.at < MIDNIGHT)
+    moved = by(one, subject="c-9", at=at, number=-1)
+    with snapshot(plant.usage.place) as connection:
+        gone = void_of(connection, PID, one.name)
+        wanted = Amended({"customer_id": moved.subject, "timestamp": at.isoformat()})
+        came = amendment_of(connection, PID, one.name, wanted, oldest=FROM, at=NOW)
+
+    after = [each for each in sent if each is not one]
+    assert gone is not None
+    assert differing(one, sent, after) == foreseen(plant, gone)
+    assert differing(one, sent, after) | differing(moved, sent, [*after, moved]) == foreseen(plant, came)
+
+
+Differing = dict[tuple[date, str, str], list[Decimal | None]]
+"""By day, meter and customer: before and after."""
+
+
+def differing(of: Sent, before: list[Sent], after: list[Sent]) -> Differing:
+    """What the figures of its day come to that an event is in: of each meter, for its customer."""
+    midnight = of.at.replace(hour=0, minute=0)
+    told = [answers(within(some, midnight, midnight + 24 * HOUR)) for some in (before, after)]
+    return {
+        (midnight.date(), key[0], key[1]): [one.get(key) for one in told] for key in answers([of]) if key[2] is None
+    }
+
+
+def foreseen(plant: Plant, step: Step) -> Differing:
+    return {
+        (one.day, one.meter, one.name): [None if text is None else Decimal(text) for text in (one.before, one.after)]
+        for one in foresee_step(plant.usage.place, PID, step, "UTC")
+    }
 
 
 async def test_corrections_lie_upon_each_other_and_are_undone_from_above(plant: Plant) -> None:

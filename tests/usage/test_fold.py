@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
-from heartfly.db.models import dirty_hours, events, rollups, uncounted, unique_values, windows
+from heartfly.db.models import dirty_hours, events, rollups, uncounted, unique_values, usage_groups, windows
 from heartfly.errors import StoreError
 from heartfly.usage import generations
 from heartfly.usage.dirty import mark_folded
@@ -24,7 +25,7 @@ from heartfly.usage.generations import Generation, OvertakenError, SealedError, 
 from heartfly.usage.hands import Hands
 from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of, shuffled, within
-from tests.usage.oracle import COUNT, answers
+from tests.usage.oracle import COUNT, Sent, answers
 
 pytestmark = pytest.mark.anyio
 
@@ -320,6 +321,40 @@ async def test_a_part_of_an_hour_is_folded_of_its_events(plant: Plant) -> None:
     folded = await asyncio.to_thread(fold_day, plant.usage.place, PID, begin, end)
 
     assert len(within(sent, begin, end)) == folded.n_events
+
+
+@pytest.mark.parametrize(
+    ("after", "before"),
+    [
+        *((timedelta(microseconds=1), timedelta(0)), (timedelta(0), timedelta(microseconds=1))),
+        *((timedelta(seconds=59), timedelta(minutes=59, seconds=1)), (2 * HOUR, timedelta(minutes=30))),
+        *((HOUR, HOUR), (timedelta(minutes=50), 2 * HOUR)),
+    ],
+)
+async def test_a_span_whose_edges_lie_anywhere_is_what_its_events_come_to(
+    plant: Plant, after: timedelta, before: timedelta
+) -> None:
+    await plant.all_meters()
+    sent = events_of(120, seed=17, from_at=FROM, to_at=TO)
+    edges = [at for hour in (FROM + HOUR, FROM + 2 * HOUR) for at in (hour - timedelta(microseconds=1), hour)]
+    sent += [replace(sent[0], number=500 + n, at=at) for n, at in enumerate([FROM, *edges])]
+    await plant.send(*sent)
+    await plant.fold()
+
+    assert answers(within(sent, FROM + after, TO - before)) == plant.span(FROM + after, TO - before)
+
+
+async def test_groups_are_kept_in_the_words_in_which_their_values_came(plant: Plant) -> None:
+    keys = {"group_keys": ["endpoint", "user"]}
+    await plant.meter("count", COUNT | keys)
+    one = Sent(1, FROM, "c-1", "api", "GET:/größe", "1", 'u "1", ♥')
+    await plant.send(one, replace(one, number=2, user=""), replace(one, number=3, endpoint=None))
+    await plant.fold()
+
+    groups = ['["GET:/größe","u \\"1\\", ♥"]', '["GET:/größe",""]', '[null,"u \\"1\\", ♥"]']
+    assert {None: 3} | dict.fromkeys(groups, 1) == {group: n for (_, _, group), n in plant.told(FROM, TO).items()}
+    async with plant.usage.read() as read:
+        assert set(groups) == set((await read.execute(sa.select(usage_groups.c.texts))).scalars())
 
 
 def computes(seconds: float) -> str:
