@@ -140,6 +140,11 @@ class Job:
     version: int = 0
     n_runs: int = 0
     history: list[Sent | Edict] = field(default_factory=list)
+    """In the order of their beginning, but for what was judged and taken out."""
+    n_taken: int = 0
+    """So many were."""
+    before: list[Sent | Edict] = field(default_factory=list)
+    """What of that may still be asked for."""
     _following: tuple[Timing, int, int] | None = None
 
     def _next_fire(self) -> int:
