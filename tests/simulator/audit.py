@@ -37,7 +37,9 @@ _LAST = sa.table("last", sa.column("pid"), sa.column("check_id"), sa.column("fli
 _OLD_RUNS = """
     outcome IS NOT NULL AND at < :before AND coalesce(ended_at, at) < :before
     AND id NOT IN (SELECT run_id FROM flips WHERE run_id IS NOT NULL)
-    AND NOT (outcome = 'hung' AND EXISTS (SELECT 1 FROM checks c WHERE c.id = runs.check_id AND c.status = 'down'))
+    AND NOT (outcome = 'hung' AND EXISTS (
+        SELECT 1 FROM checks c WHERE c.pid = runs.pid AND c.id = runs.check_id AND c.status = 'down'
+    ))
 """
 """Those by which checks got their status, or may keep it when a signal comes late, are asked for still."""
 _OLD_PINGS = """
@@ -78,8 +80,8 @@ class Audit:
         """Runs after which somebody was alarmed, by such flips."""
         self.named: dict[str, dict[int, int]] = defaultdict(dict)
         """What the digests name: of each check the beginnings of its slots, and until when nobody could hear."""
-        self.digests: dict[int, int] = {}
-        """Those that were read, and until when nobody could hear."""
+        self.digests: dict[tuple[int, int], int] = {}
+        """Those that were read (project, number), and until when nobody could hear."""
 
     @property
     def _jobs(self) -> dict[int, Job]:
@@ -237,10 +239,11 @@ class Audit:
 
     def _read_digests(self, connection: Connection) -> Iterator[Fault]:
         """Each is read once: nobody changes one."""
-        ids = set(connection.execute(sa.select(alerts.c.id).where(alerts.c.kind == "check.unverified")).scalars())
-        for digest in sorted(ids - self.digests.keys()):
-            payload = connection.execute(sa.select(alerts.c.payload).where(alerts.c.id == digest)).scalar_one()
-            heard_at = self.digests[digest] = _us(payload["blind_to"])
+        there = connection.execute(sa.select(alerts.c.pid, alerts.c.id).where(alerts.c.kind == "check.unverified"))
+        for pid, number in sorted({(pid, number) for pid, number in there} - self.digests.keys()):
+            query = sa.select(alerts.c.payload).where(alerts.c.pid == pid, alerts.c.id == number)
+            payload = connection.execute(query).scalar_one()
+            heard_at = self.digests[pid, number] = _us(payload["blind_to"])
             times = Counter((slot["check_uuid"], slot["expected_at"]) for slot in payload["slots"])
             for (uuid, _), n in times.items():
                 if n > 1:
@@ -267,10 +270,11 @@ class Audit:
 
     def _forget_digests(self, connection: Connection, before: int) -> None:
         old = [digest for digest, heard_at in self.digests.items() if heard_at < before]
-        for digest in old:
-            del self.digests[digest]
-            self.history.tally["notifications"] += _delete(connection, "notifications", "alert_id = :id", id=digest)
-            _delete(connection, "alerts", "id = :id", id=digest)
+        for pid, number in old:
+            del self.digests[pid, number]
+            its = "pid = :pid AND alert_id = :id"
+            self.history.tally["notifications"] += _delete(connection, "notifications", its, pid=pid, id=number)
+            _delete(connection, "alerts", "pid = :pid AND id = :id", pid=pid, id=number)
         if old:
             for uuid, named in list(self.named.items()):
                 self.named[uuid] = {began: heard_at for began, heard_at in named.items() if heard_at >= before}

@@ -46,7 +46,7 @@ class Verdict:
 
 def judge(history: History) -> Verdict:
     """All of it at once."""
-    return _verdict(Judge(history))
+    return conclude(Judge(history))
 
 
 def simulate(plan: Plan) -> Verdict:
@@ -56,12 +56,13 @@ def simulate(plan: Plan) -> Verdict:
     simulation.at_rest = windows.rest
     try:
         simulation.run()
-        return _verdict(windows)
+        return conclude(windows)
     finally:
         simulation.history.engine.dispose()
 
 
-def _verdict(windows: Judge) -> Verdict:
+def conclude(windows: Judge) -> Verdict:
+    """At the end, by whoever judged what was before."""
     history = windows.history
     findings = windows.end()
     machine, tally = history.machine, history.tally
