@@ -43,11 +43,11 @@ _OLD_RUNS = """
 """
 """Those by which checks got their status, or may keep it when a signal comes late, are asked for still."""
 _OLD_PINGS = """
-    received_at < :before AND NOT EXISTS (
-        SELECT 1 FROM runs r
-        WHERE r.pid = pings.pid AND r.check_id = pings.check_id AND r.outcome IS NULL AND r.ping_n = pings.n
+    received_at < :before AND (pid, check_id, n) NOT IN (
+        SELECT pid, check_id, ping_n FROM runs WHERE outcome IS NULL AND ping_n IS NOT NULL
     )
 """
+"""That by which a run began that is under way says where this stands among others."""
 _WITHOUT_PING = """
     NOT EXISTS (SELECT 1 FROM pings p WHERE p.pid = ping_bodies.pid AND p.check_id = ping_bodies.check_id
     AND p.n = ping_bodies.n)
