@@ -145,6 +145,7 @@ class Replay:
 
     def end(self, end_step: int, end_judged: int) -> Finding:
         if self.finding.wrong:
+            self.finding.n_expected = 0  # how many there should be is not known from there on
             return self.finding
         self._judge(end_step + 1, end_judged)
         if self.wide_since is None:
