@@ -6,6 +6,7 @@
     python -m bench.simulate --seeds 100 --processes 2             two at a time, told in order all the same
     python -m bench.simulate --replay 7 --stories 20               a seed that failed, with more stories
 
+What is settled is judged day by day (`--window`) and let go, so that memory grows with the checks, not with the days.
 Every failure names its seed and the commit; the same two give the same bytes of log (`log=` is their hash). The last
 line sums up: how many years of a check that was, alarms that had to be, false ones and missed ones, other promises
 that were broken, and the seconds of a processor.
@@ -27,7 +28,7 @@ from types import SimpleNamespace
 
 from heartfly.clock import SystemClock
 from heartfly.logs import configure
-from tests.simulator.run import Plan
+from tests.simulator.history import Plan
 from tests.simulator.verdict import simulate
 
 
@@ -54,6 +55,7 @@ def main() -> int:
     parser.add_argument("--checks", type=int, default=1000)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--faults-per-day", type=float, default=6.0)
+    parser.add_argument("--window", type=float, default=1.0, help="in days: how often what is settled is judged")
     parser.add_argument("--processes", type=int, default=1, help="so many seeds at a time")
     parser.add_argument("--commit", default="", help="what is printed with a failure; by default asked of git")
     parser.add_argument("--stories", type=int, default=3, help="at most so many for each seed")
@@ -61,7 +63,14 @@ def main() -> int:
     commit = asked.commit or _commit()
     seeds = [asked.seed] if asked.seed is not None else range(asked.first, asked.first + asked.seeds)
     plans = [
-        Plan(seed=seed, n_checks=asked.checks, days=asked.days, faults_per_day=asked.faults_per_day) for seed in seeds
+        Plan(
+            seed=seed,
+            n_checks=asked.checks,
+            days=asked.days,
+            faults_per_day=asked.faults_per_day,
+            window=asked.window,
+        )
+        for seed in seeds
     ]
     every: list[Done] = []
     for done in _each(plans, commit, asked.stories, asked.processes):
@@ -93,7 +102,7 @@ def _each(plans: Sequence[Plan], commit: str, stories: int, processes: int) -> I
 
 def _one(plan: Plan, commit: str, stories: int) -> Done:
     configure(SimpleNamespace(level="error", format="json"), sys.stderr, now=SystemClock().now)
-    # Nearly all that is made here stays until the end, so there is little to look for.
+    # What is made here goes when it is judged, and hardly any of it in circles: there is little to look for.
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     began, computed = time.perf_counter(), time.process_time()

@@ -1,16 +1,18 @@
-"""After the end: is the database what it promises to be, was anybody woken for nothing, was everybody told once?
+"""Is the database what it promises to be, and was everybody told once?
 
-Three looks at the same history. The database against itself; each alarm of silence against what the job
-really sent (an independent question: the oracle knows only what was heard); each slot that was excused,
-and each flip that people hear of, against the outbox.
+The database against itself, and each slot that was excused and each flip that people hear of against the outbox.
+What is old enough is looked at for the last time and deleted, so that a year fits into memory: flips with the
+incidents that they ended and what was told of them, runs and pings. What production code still asks for stays, and
+so does whatever nobody accounts for: it is found at the end.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -19,61 +21,293 @@ from heartfly.checks.rows import check_of, run_of
 from heartfly.core.values import Check
 from heartfly.db.models import alerts, blind_intervals, checks, flips, incidents, notifications, pings, runs
 from heartfly.db.types import instant, micros
-from tests.simulator.ground_truth import SECOND, UNSENT, Edict, Job, Sent, Timing
-from tests.simulator.machine import DEAF
-from tests.simulator.oracle import SILENCE, SeenFlip
-from tests.simulator.run import History
+from tests.simulator.alarms import Fault
+from tests.simulator.ground_truth import DAY, Edict, Job, Sent
+from tests.simulator.history import History
+from tests.simulator.oracle import SeenFlip
 
-UNHEARD = DEAF + 2 * SECOND
-"""A signal sent this shortly before an alarm may have come after it: a beat that is 2 s late is no deafness."""
 TOLD = {("down", "up"), ("degraded", "up")}
+NAMED_FOR = 60 * DAY
+"""A digest is kept for so long: a slot that it names may close weeks later."""
+
+Span = tuple[object, object, str, str | None, bool]
+"""(opened, closed, cause, how it ended, whether it was disproved)"""
+
+_LAST = sa.table("last", sa.column("pid"), sa.column("check_id"), sa.column("flip_no"))
+_OLD_RUNS = """
+    outcome IS NOT NULL AND at < :before AND coalesce(ended_at, at) < :before
+    AND id NOT IN (SELECT run_id FROM flips WHERE run_id IS NOT NULL)
+    AND NOT (outcome = 'hung' AND EXISTS (
+        SELECT 1 FROM checks c WHERE c.pid = runs.pid AND c.id = runs.check_id AND c.status = 'down'
+    ))
+"""
+"""Those by which checks got their status, or may keep it when a signal comes late, are asked for still."""
+_OLD_PINGS = """
+    received_at < :before AND (pid, check_id, n) NOT IN (
+        SELECT pid, check_id, ping_n FROM runs WHERE outcome IS NULL AND ping_n IS NOT NULL
+    )
+"""
+"""That by which a run began that is under way says where this stands among others."""
+_WITHOUT_PING = """
+    NOT EXISTS (SELECT 1 FROM pings p WHERE p.pid = ping_bodies.pid AND p.check_id = ping_bodies.check_id
+    AND p.n = ping_bodies.n)
+"""
+_WITHOUT_RUN = """
+    NOT EXISTS (SELECT 1 FROM runs r WHERE r.pid = run_metrics.pid AND r.check_id = run_metrics.check_id
+    AND r.id = run_metrics.run_id)
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    job: int | None
-    wrong: str
-    step: int = 0
+@dataclass(slots=True)
+class _Account:
+    """What is known of one check from what is no longer there."""
+
+    n_flips: int = 0
+    status: str = "new"
+    n_heard: int = 0
 
 
-def audit(history: History) -> list[Fault]:
-    with history.engine.connect() as connection:
-        return [*_database(history, connection), *_incidents(history, connection), *_alarms(history),
-                *_digests(history, connection), *_outbox(history, connection)]  # fmt: skip
+class Audit:
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.n_flips = 0
+        self.accounts = [_Account() for _ in history.jobs]
+        self.n_pings = 0
+        """So many rows were deleted."""
+        self.spans: dict[tuple[int, int], Span] = {}
+        """Of the incidents, as the flips say that are no longer there."""
+        self.alarmed: set[int] = set()
+        """Runs after which somebody was alarmed, by such flips."""
+        self.named: dict[str, dict[int, int]] = defaultdict(dict)
+        """What the digests name: of each check the beginnings of its slots, and until when nobody could hear."""
+        self.digests: dict[tuple[int, int], int] = {}
+        """Those that were read (project, number), and until when nobody could hear."""
 
+    @property
+    def _jobs(self) -> dict[int, Job]:
+        return {job.row.id: job for job in self.history.jobs}
 
-# --- the database against itself
+    def hear(self, job: Job, items: Iterable[Sent | Edict]) -> None:
+        self.accounts[job.index].n_heard += sum(isinstance(item, Sent) and item.committed >= 0 for item in items)
 
+    @property
+    def n_heard(self) -> int:
+        return sum(account.n_heard for account in self.accounts)
 
-def _database(history: History, connection: Connection) -> Iterator[Fault]:
-    job_of = {job.row.id: job.index for job in history.jobs}
-    per_check = sa.select(pings.c.check_id, sa.func.count().label("n")).group_by(pings.c.check_id)
-    n_rows = {row.check_id: row.n for row in connection.execute(per_check)}
-    chains: dict[int, list[tuple[int, str, str]]] = defaultdict(list)
-    for row in connection.execute(sa.select(flips).order_by(flips.c.check_id, flips.c.flip_no)):
-        chains[row.check_id].append((row.flip_no, row.from_status, row.to_status))
-    open_runs: dict[int, list[object]] = defaultdict(list)
-    for row in connection.execute(sa.select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.started_at)):
-        open_runs[row.check_id].append(run_of(row))
-    n_stored = n_counted = 0
-    for row in connection.execute(sa.select(checks)):
-        job, status = job_of[row.id], "new"
-        for number, (flip_no, from_status, to_status) in enumerate(chains[row.id], start=1):
-            if (flip_no, from_status) != (number, status) or to_status == from_status:
+    # --- what is old
+
+    def open_since(self) -> dict[int, set[int]]:
+        """Of each check that has some: when the runs began that are under way."""
+        query = sa.select(runs.c.check_id, runs.c.started_at).where(runs.c.outcome.is_(None))
+        found: dict[int, set[int]] = defaultdict(set)
+        with self.history.engine.connect() as connection:
+            for row in connection.execute(query.where(runs.c.started_at.is_not(None))):
+                found[row.check_id].add(micros(row.started_at))
+        return found
+
+    def let_go(self, gone: dict[int, list[SeenFlip]], before: int) -> Iterator[Fault]:
+        """The first flips of each check, which have another one after them, and what ended before that wall time."""
+        with self.history.engine.begin() as connection:
+            yield from self._flips_go(connection, gone)
+            yield from self._read_digests(connection)
+            old = sa.select(runs).where(runs.c.outcome == "unverified", sa.text(_OLD_RUNS)).params(before=before)
+            yield from self._unverified(connection, old)
+            self.alarmed &= self._delete_runs(connection, before)
+            self.n_pings += _delete(connection, "pings", _OLD_PINGS, before=before)
+            _delete(connection, "ping_bodies", _WITHOUT_PING)
+            _delete(connection, "audit", "at < :before", before=before)
+            self._forget_digests(connection, before - NAMED_FOR)
+
+    def _flips_go(self, connection: Connection, gone: dict[int, list[SeenFlip]]) -> Iterator[Fault]:
+        if not gone:
+            return
+        jobs = self.history.jobs
+        last = [(jobs[n].row.pid, jobs[n].row.id, found[-1].flip_no) for n, found in gone.items()]
+        of_flips = [(jobs[n].row.pid, _key(jobs[n], flip)) for n, found in gone.items() for flip in found]
+        for table, columns, rows in (("last", "pid, check_id, flip_no", last), ("keys", "pid, key", of_flips)):
+            connection.exec_driver_sql(f"CREATE TEMP TABLE {table} ({columns})")
+            connection.exec_driver_sql(f"INSERT INTO temp.{table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        mine = sa.and_(flips.c.pid == _LAST.c.pid, flips.c.check_id == _LAST.c.check_id)
+        old = sa.select(flips).join(_LAST, sa.and_(mine, flips.c.flip_no <= _LAST.c.flip_no))
+        yield from self._chains(connection.execute(old.order_by(flips.c.check_id, flips.c.flip_no)).all())
+        yield from self._incidents_go(connection)
+        alert = "temp.keys k JOIN alerts a ON a.pid = k.pid AND a.key = k.key"
+        counts: Counter[str] = Counter()
+        query = f"SELECT k.key FROM {alert} JOIN notifications n ON n.pid = a.pid AND n.alert_id = a.id"
+        counts.update(key for (key,) in connection.exec_driver_sql(query))
+        for n, found in gone.items():
+            yield from self._told(jobs[n], found, self.history.flips[n], counts)
+        self.history.tally["notifications"] += _delete(
+            connection, "notifications", f"(pid, alert_id) IN (SELECT a.pid, a.id FROM {alert})"
+        )
+        _delete(connection, "alerts", "(pid, key) IN (SELECT pid, key FROM temp.keys)")
+        _delete(connection, "flips", """EXISTS (SELECT 1 FROM temp.last l WHERE l.pid = flips.pid
+            AND l.check_id = flips.check_id AND flips.flip_no <= l.flip_no)""")  # fmt: skip
+        for table in ("last", "keys"):
+            connection.exec_driver_sql(f"DROP TABLE temp.{table}")
+
+    def _incidents_go(self, connection: Connection) -> Iterator[Fault]:
+        kept = _kept(connection)
+        over = [key for key, span in self.spans.items() if span[1] is not None]
+        yield from _compare({key: kept[key] for key in over if key in kept}, {key: self.spans[key] for key in over})
+        jobs = self._jobs
+        for check_id, number in over:
+            del self.spans[check_id, number]
+            values = (jobs[check_id].row.pid, number)
+            connection.exec_driver_sql("DELETE FROM incidents WHERE pid = ? AND id = ?", values)
+        self.history.tally["incidents"] += len(over)
+
+    def _delete_runs(self, connection: Connection, before: int) -> set[int]:
+        """Returns the alarmed ones that stay."""
+        _delete(connection, "runs", _OLD_RUNS, before=before)
+        _delete(connection, "run_metrics", _WITHOUT_RUN)
+        found = connection.execute(sa.select(runs.c.id).where(runs.c.outcome == "unverified"))
+        return {run_id for (run_id,) in found}
+
+    # --- the end
+
+    def end(self) -> Iterator[Fault]:
+        """All that is left, which stays."""
+        with self.history.engine.connect() as connection:
+            rows = connection.execute(sa.select(flips).order_by(flips.c.check_id, flips.c.flip_no)).all()
+            yield from self._chains(rows)
+            yield from self._checks(connection)
+            yield from self._blindness(connection)
+            kept = _kept(connection)
+            self.history.tally["incidents"] += len(kept)
+            yield from _compare(kept, self.spans)
+            yield from self._read_digests(connection)
+            yield from self._unverified(connection, sa.select(runs).where(runs.c.outcome == "unverified"))
+            yield from self._outbox(connection)
+
+    # --- the database against itself
+
+    def _chains(self, rows: Sequence[Any]) -> Iterator[Fault]:
+        """The flips of each check, one after another; and its down spans, each of which has an incident of its own,
+        from the flip that begins it to the flip that ends it, and both name it.
+        """
+        jobs = self._jobs
+        for row in rows:
+            job, account = jobs[row.check_id].index, self.accounts[jobs[row.check_id].index]
+            number, status = account.n_flips + 1, account.status
+            if (row.flip_no, row.from_status) != (number, status) or row.to_status == row.from_status:
+                turn = f"{row.from_status} -> {row.to_status}"
+                yield Fault(job, f"flip {row.flip_no} ({turn}) does not follow on {number - 1} ({status})")
+            account.n_flips, account.status = number, row.to_status
+            if row.reason == "missed_twice_unverified":
+                self.alarmed.add(row.run_id)
+            key = (row.check_id, row.incident_id)
+            if row.to_status == "down":
+                self.spans[key] = (row.at, None, row.reason, None, False)
+            elif row.from_status == "down" and key in self.spans:
+                opened_at, _, cause, _, _ = self.spans[key]
+                self.spans[key] = (opened_at, row.at, cause, row.reason, row.retracts_flip_no is not None)
+            elif row.from_status == "down" or row.incident_id is not None:
+                yield Fault(None, f"flip {row.flip_no} of {row.check_id} names the incident {row.incident_id}")
+
+    def _checks(self, connection: Connection) -> Iterator[Fault]:
+        open_runs: dict[int, list[Any]] = defaultdict(list)
+        for row in connection.execute(sa.select(runs).where(runs.c.outcome.is_(None)).order_by(runs.c.started_at)):
+            open_runs[row.check_id].append(run_of(row))
+        jobs, n_counted = self._jobs, 0
+        for row in connection.execute(sa.select(checks)):
+            job = jobs[row.id].index
+            account = self.accounts[job]
+            if (row.status, row.flip_no) != (account.status, account.n_flips):
+                status = account.status
                 yield Fault(
-                    job, f"flip {flip_no} ({from_status} -> {to_status}) does not follow on {number - 1} ({status})"
+                    job, f"it is {row.status} after flip {row.flip_no}, but the last of its flips made it {status}"
                 )
-            status = to_status
-        if (row.status, row.flip_no) != (status, len(chains[row.id])):
-            yield Fault(job, f"it is {row.status} after flip {row.flip_no}, but the last of its flips made it {status}")
-        n_sent = sum(isinstance(i, Sent) and i.committed != UNSENT for i in history.jobs[job].history)
-        if row.n_pings != n_sent:
-            yield Fault(job, f"{row.n_pings} pings were counted, {n_sent} were answered or stored")
-        n_counted, n_stored = n_counted + row.n_pings, n_stored + n_rows.get(row.id, 0)
-        yield from _deadlines(history, job, check_of(row, tuple(open_runs[row.id])), row.n_open_runs)  # type: ignore[arg-type]
-    if n_counted != n_stored + history.machine.n_limited:
-        yield Fault(None, f"{n_counted} pings, but {n_stored} rows and {history.machine.n_limited} over the rate limit")
-    yield from _blindness(history, connection)
+            if row.n_pings != account.n_heard:
+                yield Fault(job, f"{row.n_pings} pings were counted, {account.n_heard} were answered or stored")
+            n_counted += row.n_pings
+            yield from _deadlines(self.history, job, check_of(row, tuple(open_runs[row.id])), row.n_open_runs)
+        n_stored = self.n_pings + connection.execute(sa.select(sa.func.count()).select_from(pings)).scalar_one()
+        n_limited = self.history.machine.n_limited
+        if n_counted != n_stored + n_limited:
+            yield Fault(None, f"{n_counted} pings, but {n_stored} rows and {n_limited} over the rate limit")
+
+    def _blindness(self, connection: Connection) -> Iterator[Fault]:
+        query = sa.select(blind_intervals.c.from_at, blind_intervals.c.to_at).order_by(blind_intervals.c.id)
+        stored = sorted((micros(row.from_at), micros(row.to_at)) for row in connection.execute(query))
+        true = sorted((deaf.from_at, deaf.to_at) for deaf in self.history.machine.blind)
+        if stored != true:
+            differ = sorted(set(stored) ^ set(true))[:3]
+            yield Fault(None, f"blind intervals differ: {[(str(instant(a)), str(instant(b))) for a, b in differ]}")
+
+    # --- digests
+
+    def _read_digests(self, connection: Connection) -> Iterator[Fault]:
+        """Each is read once: nobody changes one."""
+        there = connection.execute(sa.select(alerts.c.pid, alerts.c.id).where(alerts.c.kind == "check.unverified"))
+        for pid, number in sorted({(pid, number) for pid, number in there} - self.digests.keys()):
+            query = sa.select(alerts.c.payload).where(alerts.c.pid == pid, alerts.c.id == number)
+            payload = connection.execute(query).scalar_one()
+            heard_at = self.digests[pid, number] = _us(payload["blind_to"])
+            times = Counter((slot["check_uuid"], slot["expected_at"]) for slot in payload["slots"])
+            for (uuid, _), n in times.items():
+                if n > 1:
+                    yield Fault(None, f"a digest names {uuid} {n} times")
+            for slot in payload["slots"]:
+                named, began = self.named[slot["check_uuid"]], _us(slot["expected_at"])
+                named[began] = max(heard_at, named.get(began, 0))
+                self.history.tally["slots named in digests"] += 1
+
+    def _unverified(self, connection: Connection, unverified: sa.Select[Any]) -> Iterator[Fault]:
+        """Each unverified slot and run is named in a digest of an interval that touches it."""
+        alarmed = sa.select(flips.c.run_id).where(flips.c.reason == "missed_twice_unverified")
+        known = self.alarmed | set(connection.execute(alarmed).scalars())
+        jobs = self._jobs
+        for row in connection.execute(unverified).all():
+            if row.id in known:
+                continue
+            job = jobs[row.check_id]
+            self.history.tally["unverified"] += 1
+            opened = micros(row.slot_at or row.started_at)
+            began = micros(row.started_at or row.slot_at)
+            if not {opened, began} & self.named.get(job.row.uuid, {}).keys():
+                yield Fault(job.index, f"unverified, but in no digest: {row.slot_at or row.started_at}", 0)
+
+    def _forget_digests(self, connection: Connection, before: int) -> None:
+        old = [digest for digest, heard_at in self.digests.items() if heard_at < before]
+        for pid, number in old:
+            del self.digests[pid, number]
+            its = "pid = :pid AND alert_id = :id"
+            self.history.tally["notifications"] += _delete(connection, "notifications", its, pid=pid, id=number)
+            _delete(connection, "alerts", "pid = :pid AND id = :id", pid=pid, id=number)
+        if old:
+            for uuid, named in list(self.named.items()):
+                self.named[uuid] = {began: heard_at for began, heard_at in named.items() if heard_at >= before}
+
+    # --- the outbox
+
+    def _outbox(self, connection: Connection) -> Iterator[Fault]:
+        """One notification for each flip that people hear of and each of the two channels of its project."""
+        query = sa.select(alerts.c.key).join(
+            notifications, sa.and_(notifications.c.pid == alerts.c.pid, notifications.c.alert_id == alerts.c.id)
+        )
+        counts = Counter(connection.execute(query).scalars())
+        expected: set[str] = set()
+        for job in self.history.jobs:
+            found = self.history.flips[job.index]
+            yield from self._told(job, found, found, counts)
+            expected |= {_key(job, flip) for flip in found if _is_told(flip)}
+        extra = {key for key in counts if key.startswith("flip:")} - expected
+        if extra:
+            yield Fault(None, f"told of flips that are none: {sorted(extra)[:3]}")
+        self.history.tally["notifications"] += counts.total()
+
+    def _told(
+        self, job: Job, judged: Sequence[SeenFlip], found: Sequence[SeenFlip], counts: Counter[str]
+    ) -> Iterator[Fault]:
+        """`judged`: the first of those that were found."""
+        self.n_flips += len(judged)
+        for place, flip in enumerate(judged):
+            told, times = _is_told(flip), counts.get(_key(job, flip), 0)
+            if told and not times and _told_with_next(flip, found[place + 1 : place + 2]):
+                continue
+            if times != (2 if told else 0):
+                yield Fault(job.index, f"flip {flip.flip_no} was told {times} times to 2 channels", flip.step)
 
 
 def _deadlines(history: History, job: int, check: Check, n_open_runs: int) -> Iterator[Fault]:
@@ -92,193 +326,34 @@ def _deadlines(history: History, job: int, check: Check, n_open_runs: int) -> It
         yield Fault(job, "nothing will ever make it go down")
 
 
-def _blindness(history: History, connection: Connection) -> Iterator[Fault]:
-    query = sa.select(blind_intervals.c.from_at, blind_intervals.c.to_at).order_by(blind_intervals.c.id)
-    stored = sorted((micros(row.from_at), micros(row.to_at)) for row in connection.execute(query))
-    true = sorted((deaf.from_at, deaf.to_at) for deaf in history.machine.blind)
-    if stored != true:
-        differ = sorted(set(stored) ^ set(true))[:3]
-        yield Fault(None, f"blind intervals differ: {[(str(instant(a)), str(instant(b))) for a, b in differ]}")
+def _us(text: str) -> int:
+    return micros(datetime.fromisoformat(text))
 
 
-# --- incidents against the flips
-
-Span = tuple[object, object, str, str | None, bool]
-"""(opened, closed, cause, how it ended, whether it was disproved)"""
+def _key(job: Job, flip: SeenFlip) -> str:
+    return f"flip:{job.row.id}:{flip.flip_no}"
 
 
-def _incidents(history: History, connection: Connection) -> Iterator[Fault]:
-    """Each down span has its own, from the flip that begins it to the flip that ends it, and both name it."""
-    kept: dict[tuple[int, int], Span] = {}
-    for row in connection.execute(sa.select(incidents)):
-        kept[row.source_id, row.id] = (row.opened_at, row.closed_at, row.cause, row.ended_by, row.disproved)
-    history.tally["incidents"] += len(kept)
-    true: dict[tuple[int, int], Span] = {}
-    for row in connection.execute(sa.select(flips).order_by(flips.c.check_id, flips.c.flip_no)):
-        key = (row.check_id, row.incident_id)
-        if row.to_status == "down":
-            true[key] = (row.at, None, row.reason, None, False)
-        elif row.from_status == "down" and key in true:
-            opened_at, _, cause, _, _ = true[key]
-            true[key] = (opened_at, row.at, cause, row.reason, row.retracts_flip_no is not None)
-        elif row.from_status == "down" or row.incident_id is not None:
-            yield Fault(None, f"flip {row.flip_no} of {row.check_id} names the incident {row.incident_id}")
+def _is_told(flip: SeenFlip) -> bool:
+    return flip.to_status in {"down", "degraded"} or (flip.from_status, flip.to_status) in TOLD
+
+
+def _told_with_next(flip: SeenFlip, after: Sequence[SeenFlip]) -> bool:
+    """A failure that was heard of late is told with the recovery that followed, in one message."""
+    return flip.to_status == "down" and any(one.step == flip.step and one.from_status == "down" for one in after)
+
+
+def _kept(connection: Connection) -> dict[tuple[int, int], Span]:
+    return {
+        (row.source_id, row.id): (row.opened_at, row.closed_at, row.cause, row.ended_by, row.disproved)
+        for row in connection.execute(sa.select(incidents))
+    }
+
+
+def _compare(kept: dict[tuple[int, int], Span], true: dict[tuple[int, int], Span]) -> Iterator[Fault]:
     for key in kept.keys() ^ true.keys() | {key for key in kept.keys() & true.keys() if kept[key] != true[key]}:
         yield Fault(None, f"the incident {key} is {kept.get(key)}, its flips say {true.get(key)}")
 
 
-# --- alarms against what the jobs did
-
-
-def _alarms(history: History) -> Iterator[Fault]:
-    """No alarm of silence for a job that had reported in time, as far as that was in our hands."""
-    for job in history.jobs:
-        if not history.flips[job.index]:
-            continue
-        ends = [item for item in job.history if isinstance(item, Sent) and item.is_end]
-        at_of = [end.at for end in ends]
-        taken_back = {flip.retracts for flip in history.flips[job.index] if flip.retracts is not None}
-        for flip in history.flips[job.index]:
-            history.tally[f"flip {flip.reason}"] += 1
-            if flip.to_status != "down" or flip.reason not in SILENCE:
-                continue
-            if flip.flip_no in taken_back:
-                history.tally["alarms taken back"] += 1
-                if not _has_slow(ends, flip):
-                    yield Fault(job.index, f"taken back without a slow request: flip {flip.flip_no}", flip.step)
-            elif (lost := _unheard(history, job, ends, at_of, flip)) is not None:
-                if flip.reason == "missed_twice_unverified":
-                    history.tally["told after two slots that nobody could hear"] += 1
-                elif _strayed(history, job, flip, lost):
-                    history.tally["told for a job that strayed beyond its grace"] += 1
-                elif _set_back(history, job, ends, flip):
-                    history.tally["told for a clock that was set back"] += 1
-                else:
-                    yield Fault(
-                        job.index,
-                        f"FALSE ALARM ({flip.reason}): it had sent {lost.what} at {instant(lost.at)}",
-                        flip.step,
-                    )
-
-
-def _unheard(history: History, job: Job, ends: list[Sent], at_of: list[int], flip: SeenFlip) -> Sent | None:
-    """An end that was sent in time, and would have prevented this alarm, had it been heard. `ends`: as they began."""
-    decided = history.real_of[flip.step]
-    timing = _timing(job, flip.step)
-    until = bisect_right(at_of, decided)
-    newest = next((n for n in range(until - 1, -1, -1) if UNSENT != ends[n].committed <= flip.step), None)
-    first, heard = (0, 0) if newest is None else (newest, ends[newest].at)
-    rid = _hung_run(job, timing, flip) if flip.reason == "hung" else None
-    for end in ends[first:until]:
-        if UNSENT != end.committed <= flip.step or end.sent_at >= decided - UNHEARD or end.at <= heard:
-            continue
-        if flip.reason == "hung":
-            if rid is not None and end.rid == rid.rid and end.at >= rid.at:
-                return end
-        elif _deadline_after(timing, history.machine.time.wall_of(end.at)) > flip.at:
-            return end
-    return None
-
-
-def _strayed(history: History, job: Job, flip: SeenFlip, end: Sent) -> bool:
-    """It came earlier than its grace allows: after a run that was too late itself, it went back to its beat."""
-    opened = flip.at - 2 * _timing(job, flip.step).grace
-    return job.config.kind == "period" and history.machine.time.wall_of(end.at) < opened
-
-
-def _set_back(history: History, job: Job, ends: list[Sent], flip: SeenFlip) -> bool:
-    """The one limit: a period during which the clock was set back is longer than it should be, until its next end.
-
-    An end that comes early by that, and is lost in an outage of ours that the slot does not touch, is a false alarm.
-    """
-    heard = max((end.arrived for end in ends if UNSENT != end.committed <= flip.step), default=0)
-    back = [step for step, by in history.machine.steps if by < 0 and heard < step < flip.step]
-    return bool(back) and job.config.kind == "period"
-
-
-def _timing(job: Job, step: int) -> Timing:
-    edits = [item.timing for item in job.history if isinstance(item, Edict) and item.timing and item.step <= step]
-    return edits[-1] if edits else job.born
-
-
-def _deadline_after(timing: Timing, at: int) -> int:
-    return timing.next_after(at, at) + timing.grace
-
-
-def _hung_run(job: Job, timing: Timing, flip: SeenFlip) -> Sent | None:
-    limit = timing.grace if timing.max_run is None else timing.max_run
-    starts = [item for item in job.history if isinstance(item, Sent) and item.what == "start"]
-    return next((start for start in starts if start.wall == flip.at - limit), None)
-
-
-def _has_slow(ends: list[Sent], flip: SeenFlip) -> bool:
-    return any(end.slow or (end.wall <= flip.at and end.committed > flip.step) for end in ends)
-
-
-# --- digests
-
-
-def _digests(history: History, connection: Connection) -> Iterator[Fault]:
-    """Each unverified slot and run is named in a digest of an interval that touches it, once in each."""
-    job_of = {job.row.id: job for job in history.jobs}
-    named: dict[str, list[tuple[int, int, int, int]]] = defaultdict(list)
-    query = sa.select(alerts.c.payload).where(alerts.c.kind == "check.unverified")
-    for (payload,) in connection.execute(query):
-        blind = _us(payload["blind_from"]), _us(payload["blind_to"])
-        times = Counter((slot["check_uuid"], slot["expected_at"]) for slot in payload["slots"])
-        for (uuid, _), n in times.items():
-            if n > 1:
-                yield Fault(None, f"a digest names {uuid} {n} times")
-        for slot in payload["slots"]:
-            named[slot["check_uuid"]].append((*blind, _us(slot["expected_at"]), _us(slot["closes_at"])))
-            history.tally["slots named in digests"] += 1
-    alarmed = sa.select(flips.c.run_id).where(flips.c.reason == "missed_twice_unverified")
-    unverified = sa.select(runs).where(runs.c.outcome == "unverified", runs.c.id.not_in(alarmed))
-    for row in connection.execute(unverified):
-        job = job_of[row.check_id]
-        history.tally["unverified"] += 1
-        opened = micros(row.slot_at or row.started_at)
-        began = micros(row.started_at or row.slot_at)
-        if not any(slot[2] in {opened, began} for slot in named[job.row.uuid]):
-            yield Fault(job.index, f"unverified, but in no digest: {row.slot_at or row.started_at}", 0)
-
-
-def _us(text: str) -> int:
-    from datetime import datetime  # noqa: PLC0415
-
-    return micros(datetime.fromisoformat(text))
-
-
-# --- the outbox
-
-
-def _outbox(history: History, connection: Connection) -> Iterator[Fault]:
-    """One notification for each flip that people hear of and each of the two channels of its project."""
-    job_of = {job.row.id: job.index for job in history.jobs}
-    counts: Counter[str] = Counter()
-    query = sa.select(alerts.c.key, notifications.c.channel_id).join(
-        notifications, sa.and_(notifications.c.pid == alerts.c.pid, notifications.c.alert_id == alerts.c.id)
-    )
-    for key, _ in connection.execute(query):
-        counts[key] += 1
-    expected: set[str] = set()
-    for check_id, job in job_of.items():
-        for flip in history.flips[job]:
-            told = flip.to_status in {"down", "degraded"} or (flip.from_status, flip.to_status) in TOLD
-            key = f"flip:{check_id}:{flip.flip_no}"
-            if told and counts.get(key) is None and _told_with_next(history.flips[job], flip):
-                continue
-            if told:
-                expected.add(key)
-            if counts.get(key, 0) != (2 if told else 0):
-                yield Fault(job, f"flip {flip.flip_no} was told {counts.get(key, 0)} times to 2 channels", flip.step)
-    extra = {key for key in counts if key.startswith("flip:")} - expected
-    if extra:
-        yield Fault(None, f"told of flips that are none: {sorted(extra)[:3]}")
-    history.tally["notifications"] = counts.total()
-
-
-def _told_with_next(found: list[SeenFlip], flip: SeenFlip) -> bool:
-    """A failure that was heard of late is told with the recovery that followed, in one message."""
-    after = found[flip.flip_no] if flip.flip_no < len(found) else None
-    return flip.to_status == "down" and after is not None and after.step == flip.step and after.from_status == "down"
+def _delete(connection: Connection, table: str, where: str, **values: int) -> int:
+    return connection.execute(sa.text(f"DELETE FROM {table} WHERE {where}"), values).rowcount

@@ -7,6 +7,7 @@ what Heartfly's clock shows. Jobs on a calendar follow the wall, those that slee
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 NEVER = 1 << 62
+ASKED_FOR = 4 * DAY
+"""Times of a calendar older than that are worked out again."""
 UNSENT = -1
 
 ZONES = (
@@ -92,11 +95,29 @@ class Timing:
     grace: int
     max_run: int | None
     sticky: bool
+    _spans: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []), compare=False, repr=False)
+    """Of a calendar: the beginnings of spans, and the times that are the first after each instant of them.
+
+    A job asks for each of its times, and whoever judges it asks days later.
+    """
 
     def next_after(self, at: int, anchor: int) -> int:
         """The first expected time strictly after an instant; NEVER if there is none."""
-        following = schedules.next_after(self.schedule, instant(at), anchor=instant(anchor))
-        return NEVER if following is None else micros(following)
+        if isinstance(self.schedule, schedules.Period):
+            following = schedules.next_after(self.schedule, instant(at), anchor=instant(anchor))
+            return NEVER if following is None else micros(following)
+        begins, fires = self._spans
+        place = bisect_right(begins, at)
+        if place and at < fires[place - 1]:
+            return fires[place - 1]
+        following = schedules.next_after(self.schedule, instant(at))
+        fire = NEVER if following is None else micros(following)
+        begins.insert(place, at)
+        fires.insert(place, fire)
+        n_old = bisect_right(begins, begins[-1] - ASKED_FOR)
+        if n_old > len(begins) // 2:
+            del begins[:n_old], fires[:n_old]
+        return fire
 
 
 def timing_of(config: CheckConfig) -> Timing:
@@ -140,6 +161,11 @@ class Job:
     version: int = 0
     n_runs: int = 0
     history: list[Sent | Edict] = field(default_factory=list)
+    """In the order of their beginning, but for what was judged and taken out."""
+    n_taken: int = 0
+    """So many were."""
+    before: list[Sent | Edict] = field(default_factory=list)
+    """What of that may still be asked for."""
     _following: tuple[Timing, int, int] | None = None
 
     def _next_fire(self) -> int:

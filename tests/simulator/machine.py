@@ -208,6 +208,11 @@ class Machine:
         self._beat_dirty = False
         self._ever = False
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is under way: neither heard nor at the door."""
+        return not self.waiting and (self.life is None or not self.life.under_way)
+
     # --- up to which instant silence has been judged, told independently
 
     @property

@@ -5,6 +5,9 @@ no code with the package; here they are fed with the signals in the order of the
 judged up to what the surroundings allowed, and each flip must be the very same. Only where a signal came
 so late that nobody had to wait for it (and where the wall clock was set back behind an alarm) is the
 comparison wider: there an alarm may be too many if it is explained, and none may be missing at the end.
+
+A life may be replayed piece by piece, cut where nothing was under way: nothing overtakes across such a cut, and
+nothing on its two sides was committed together, so that the pieces say what the whole would.
 """
 
 from __future__ import annotations
@@ -27,9 +30,10 @@ ENDS = frozenset({"success", "fail", "warn", "broken"})
 
 @dataclass(frozen=True, slots=True)
 class SeenFlip:
-    """A flip that Heartfly wrote. `step`: of the transaction that did."""
+    """A flip that Heartfly wrote. `step` and `real`: of the transaction that did."""
 
     step: int
+    real: int
     flip_no: int
     from_status: str
     to_status: str
@@ -66,16 +70,23 @@ class Rules(check_oracle.Rules):
 class Deafness:
     """All blind intervals, in the order in which they were known; those known by a step are a prefix."""
 
-    steps: Sequence[int]
-    spans: tuple[tuple[int, int], ...]
+    steps: list[int] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
     _first: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     """So many of them, for all who ask: each signal of each check does."""
+
+    def learn(self, step: int, span: tuple[int, int]) -> None:
+        self.steps.append(step)
+        self.spans.append(span)
+
+    def forget_who_asked(self) -> None:
+        self._first.clear()
 
     def known(self, step: int) -> tuple[tuple[int, int], ...]:
         n = bisect_left(self.steps, step)
         found = self._first.get(n)
         if found is None:
-            found = self._first[n] = self.spans[:n]
+            found = self._first[n] = tuple(self.spans[:n])
         return found
 
 
@@ -94,49 +105,78 @@ class Finding:
     """Alarms that were not raised where a signal seemed to come before what it came after: the clock was set back."""
     excused: int | None = None
     """How many slots and runs must be unverified; None: not known exactly."""
-    expected: list[tuple[str, str, int, str]] = field(default_factory=list)
 
 
 class Replay:
-    def __init__(
-        self, job: Job, seen: Sequence[SeenFlip], deaf: Deafness, turns: Sequence[tuple[int, int]], created: int
-    ) -> None:
+    """`seen`: what Heartfly wrote of it, as it goes on; `let_go` shortens it."""
+
+    def __init__(self, job: Job, seen: list[SeenFlip], deaf: Deafness, created: int) -> None:
         self.job = job
         self.seen = seen
         self.deaf = deaf
-        self.turns = turns
+        self.turns: Sequence[tuple[int, int]] = ()
+        self.n_turned = 0
         self.life = Life(Rules.of(job.born), since=created)
-        self.items = sorted(
-            (item for item in job.history if isinstance(item, Edict) or item.committed != UNSENT), key=_order
-        )
         self.n_agreed = 0
         self.wide_since: int | None = None
         self.by_clock = False
         self.behind: tuple[object, int, int] = (None, 0, 0)
+        self.behind_before = 0
+        """As far as it was let go."""
         self.last_commit = 0
         self.last_end = (0, 0)
         """Of the newest that was applied: in which life, and when."""
         self.ended: set[str] = set()
         """The ids of runs that have ended."""
-        self.finding = Finding(job.index, n_items=len(self.items))
+        self.finding = Finding(job.index)
 
-    def run(self, end_step: int, end_judged: int) -> Finding:
-        overtaken = _overtaken(self.items)
-        for serial, item in enumerate(self.items):
-            more = serial + 1 < len(self.items) and _commit(self.items[serial + 1]) == _commit(item)
-            self._take(serial, item, overtaken_at=overtaken[serial], more=more)
+    def go_on(self, history: Sequence[Sent | Edict], turns: Sequence[tuple[int, int]], end_step: int) -> None:
+        """Through all that happened since, up to a step at which nothing was under way."""
+        self.turns, self.n_turned = turns, 0
+        items = sorted((item for item in history if isinstance(item, Edict) or item.committed != UNSENT), key=_order)
+        overtaken = _overtaken(items)
+        for n, item in enumerate(items):
             if self.finding.wrong:
-                return self.finding
+                return
+            more = n + 1 < len(items) and _commit(items[n + 1]) == _commit(item)
+            self._take(self.finding.n_items, item, overtaken_at=overtaken[n], more=more)
+            self.finding.n_items += 1
+        self._turn(end_step + 1)
+
+    def end(self, end_step: int, end_judged: int) -> Finding:
+        if self.finding.wrong:
+            self.finding.n_expected = 0  # how many there should be is not known from there on
+            return self.finding
         self._judge(end_step + 1, end_judged)
         if self.wide_since is None:
             self._agree(end_step + 1)
         elif self.life.status != self._status_seen(end_step + 1) and not self._explained(end_step + 1):
             self._wrong(end_step, f"it ends {self._status_seen(end_step + 1)}, not {self.life.status}")
-        self.finding.n_expected = sum(flip[1] == "down" for flip in self.life.flips)
+        self.finding.n_expected += _n_down(self.life.flips)
         if not self.finding.n_wide:
             self.finding.excused = self.life.n_unverified
-        self.finding.expected = self.life.flips
         return self.finding
+
+    # --- what is settled
+
+    @property
+    def n_settled(self) -> int:
+        """So many of the first flips are compared, and not looked at again: all but the newest of them."""
+        if self.finding.wrong:
+            return len(self.seen)
+        return max(0, (self.n_agreed if self.wide_since is None else self.wide_since) - 1)
+
+    def let_go(self, n: int, to_come: set[str]) -> None:
+        """So many of the first flips. `to_come`: the ids of runs of which requests are still to come."""
+        gone = self.life.flips[:n]
+        del self.seen[:n], self.life.flips[:n]
+        self.finding.n_expected += 0 if self.finding.wrong else _n_down(gone)
+        self.behind_before = ([self.behind_before] + [flip[2] for flip in gone if flip[3] in BEHIND])[-1]
+        self.behind = None, 0, 0
+        self.n_agreed -= n
+        self.wide_since = None if self.wide_since is None else self.wide_since - n
+        self.ended &= to_come
+        self.life.heirs = {key: slot for key, slot in self.life.heirs.items() if key in self.life.runs}
 
     def _take(self, serial: int, item: Sent | Edict, *, overtaken_at: int, more: bool) -> None:
         """`more`: another one was committed in the same transaction."""
@@ -179,7 +219,7 @@ class Replay:
         """When the newest flip was of which `BEHIND` tells; flips are added at the end, or all replaced."""
         flips, (of, n, found) = self.life.flips, self.behind
         if of is not flips:
-            n, found = 0, 0
+            n, found = 0, self.behind_before
         for flip in flips[n:]:
             if flip[3] in BEHIND:
                 found = flip[2]
@@ -188,13 +228,14 @@ class Replay:
 
     def _judge(self, step: int, judged: int) -> None:
         """Silence up to here: as far as judging had come when this was committed, and at each turn."""
-        deaf = self.deaf.known(step)
-        for at in range(bisect_left(self.turns, (self.last_commit, 0)), len(self.turns)):
-            turn = self.turns[at]
-            if turn[0] >= step:
-                break
-            self.life.judge(turn[1], self.deaf.known(turn[0]))
-        self.life.judge(judged, deaf)
+        self._turn(step)
+        self.life.judge(judged, self.deaf.known(step))
+
+    def _turn(self, step: int) -> None:
+        while self.n_turned < len(self.turns) and self.turns[self.n_turned][0] < step:
+            turned, judged = self.turns[self.n_turned]
+            self.life.judge(judged, self.deaf.known(turned))
+            self.n_turned += 1
 
     # --- as promised, to the letter
 
@@ -276,6 +317,10 @@ def _overtaken(items: Sequence[Sent | Edict]) -> list[int]:
         else:
             earliest, judged = commit, items[index].judged
     return found
+
+
+def _n_down(flips: Sequence[tuple[str, str, int, str]]) -> int:
+    return sum(flip[1] == "down" for flip in flips)
 
 
 def _flip(flip: tuple[str, str, int, str]) -> str:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from random import Random
@@ -34,6 +33,7 @@ from heartfly.errors import ConflictError
 from heartfly.sealing import Sealer
 from tests.simulator.faults import Fault, Visit, plan_faults, plan_visits
 from tests.simulator.ground_truth import DAY, MS, NEVER, SECOND, Edict, Job, Sent, make_jobs, timing_of
+from tests.simulator.history import History, Plan
 from tests.simulator.machine import Machine, Time
 from tests.simulator.oracle import SeenFlip
 
@@ -57,34 +57,6 @@ STARTS = (datetime(2026, 3, 7, tzinfo=UTC), datetime(2026, 10, 3, tzinfo=UTC))
 """A month from here sees clocks change in America, Europe and Australia, by an hour or a half."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    seed: int
-    n_checks: int
-    days: float
-    faults_per_day: float = 6.0
-    busy: bool = True
-    every_beat: bool = False
-    """Let the watcher beat each second, as it does; else only where a beat could find something to do."""
-
-
-@dataclass(slots=True)
-class History:
-    """All that happened, for those who judge it."""
-
-    plan: Plan
-    start: int
-    jobs: list[Job]
-    engine: sa.Engine
-    machine: Machine
-    faults: list[Fault]
-    flips: dict[int, list[SeenFlip]] = field(default_factory=dict)
-    real_of: dict[int, int] = field(default_factory=dict)
-    """Step of a transaction with flips → real time."""
-    tally: Counter[str] = field(default_factory=Counter)
-    digest: str = ""
-
-
 class Simulation:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -99,7 +71,7 @@ class Simulation:
         metadata.create_all(engine)
         self.machine = Machine(self.time, SqliteSession(engine), Random(f"{plan.seed}:disk"), self.jobs)
         faults = plan_faults(Random(f"{plan.seed}:faults"), start, self.end, per_day=plan.faults_per_day)
-        self.history = History(plan, start, self.jobs, engine, self.machine, faults)
+        self.history = History(plan, start, self.jobs, engine, self.machine, faults, self._runs_to_come)
         self._people = IdSource(1000)
         self._heap: list[tuple[int, int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._n = itertools.count()
@@ -110,6 +82,9 @@ class Simulation:
         self._fetch: Callable[[], list[tuple[Any, ...]]] = list
         self._job_of: dict[int, int] = {}
         self._waiting: list[Visit] = []
+        self.at_rest: Callable[[], None] | None = None
+        """Called after each window, as soon as nothing is under way: whatever was sent is stored by then, or lost."""
+        self._rests_at = start
 
     # --- the loop
 
@@ -131,8 +106,20 @@ class Simulation:
                 self.machine.pass_time()
             handle(*args)
             self._afterwards()
+            # Beside the heap, so that nothing that happens depends on whether anybody looks.
+            if self.at_rest is not None and self.time.real >= self._rests_at and self.machine.at_rest:
+                self._rests_at = self.time.real + int(self.plan.window * DAY)
+                self._rest(self.at_rest)
         self._finish()
         return self.history
+
+    def _rest(self, look: Callable[[], None]) -> None:
+        with self.history.engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM temp.seen WHERE n < :seen"), {"seen": self._seen})
+        look()
+
+    def _runs_to_come(self) -> set[str]:
+        return {args[0].rid for _, _, _, handle, args in self._heap if handle == self._send and args[0].rid}
 
     def _at(self, real: int, handle: Callable[..., None], *args: Any, urgency: int = 1) -> None:
         heapq.heappush(self._heap, (real, urgency, next(self._n), handle, args))
@@ -218,7 +205,6 @@ class Simulation:
             assign_channels(tx, pid, made_check.id, None)
             job.row = made_check.row
             self._job_of[made_check.id] = job.index
-            self.history.flips[job.index] = []
         return pids
 
     # --- jobs
@@ -379,8 +365,8 @@ class Simulation:
             self._seen = n
             index = self._job_of[check_id]
             step = self.machine.step
-            self.history.flips[index].append(SeenFlip(step, flip_no, from_status, to_status, at, reason, retracts))
-            self.history.real_of[step] = self.time.real
+            seen = SeenFlip(step, self.time.real, flip_no, from_status, to_status, at, reason, retracts)
+            self.history.flips[index].append(seen)
             self._say("flip", index, flip_no, from_status, to_status, at, reason, retracts)
 
     def _say(self, what: str, *facts: object) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from heartfly.db.types import instant
+from tests.simulator.alarms import items_of
 from tests.simulator.ground_truth import UNSENT, Edict, Sent
+from tests.simulator.history import History
 from tests.simulator.oracle import Finding
-from tests.simulator.run import History
 
 
 def tell(history: History, finding: Finding, *, before: int = 12, after: int = 4) -> str:
     """Its events in the order of their steps, from a few before the wrong one to a few after."""
     job = history.jobs[finding.job]
     events: list[tuple[int, int, str]] = []
-    for item in job.history:
+    items = items_of(job)
+    for item in items:
         if isinstance(item, Edict):
             events.append((item.step, item.step, f"{_at(item.wall)}  {item.what} by a person"))
         elif item.arrived != UNSENT:
@@ -30,7 +32,7 @@ def tell(history: History, finding: Finding, *, before: int = 12, after: int = 4
     chosen = events[max(0, near - before) : near + after]
     config = job.config
     rules = f"{config.kind} {config.period_s or config.expression!r} {config.zone} {config.dialect}"
-    lost = [item for item in job.history if isinstance(item, Sent) and item.committed == UNSENT]
+    lost = [item for item in items if isinstance(item, Sent) and item.committed == UNSENT]
     return "\n".join(
         [
             f"check {finding.job}: {rules}, grace {config.grace_s} s, max run {config.max_run_s}, {job.rhythm}",

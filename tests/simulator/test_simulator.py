@@ -22,8 +22,9 @@ from heartfly.clock import SystemClock
 from heartfly.db.models import alerts, blind_intervals, checks, incidents, notifications
 from heartfly.logs import configure
 from tests.simulator.faults import LENGTHS
+from tests.simulator.history import History, Plan
 from tests.simulator.oracle import SeenFlip
-from tests.simulator.run import History, Plan, Simulation
+from tests.simulator.run import Simulation
 from tests.simulator.verdict import Verdict, judge, simulate
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tests.simulator.audit import Fault, audit
-from tests.simulator.ground_truth import DAY, Job, Sent
-from tests.simulator.oracle import Deafness, Finding, Replay
-from tests.simulator.run import History, Plan, Simulation
-from tests.simulator.story import tell
+from tests.simulator.ground_truth import DAY
+from tests.simulator.history import History, Plan
+from tests.simulator.run import Simulation
+from tests.simulator.windows import Judge
 
 
 @dataclass(slots=True)
@@ -46,41 +44,37 @@ class Verdict:
         return "\n".join(lines)
 
 
-def _replay(history: History, job: Job, deaf: Deafness) -> Replay:
-    turns = [(step, judged.of(job.index)) for step, judged in history.machine.turns]
-    return Replay(job, history.flips[job.index], deaf, turns, history.start)
-
-
 def judge(history: History) -> Verdict:
-    machine = history.machine
-    deaf = Deafness([one.step for one in machine.blind], tuple((one.from_at, one.to_at) for one in machine.blind))
-    findings = [_replay(history, job, deaf).run(machine.step, machine.judged.of(job.index)) for job in history.jobs]
-    verdict = Verdict(history.plan, history.digest)
-    faults = list(audit(history))
-    wrong = [finding for finding in findings if finding.wrong]
-    wrong += [Finding(-1 if fault.job is None else fault.job, fault.wrong, fault.step) for fault in faults]
-    for finding in wrong:
-        verdict.wrong.append(f"check {finding.job}: {finding.wrong}")
-        verdict.stories.append(finding.wrong if finding.job < 0 else tell(history, finding))
-    _count(verdict, history, findings, faults)
-    return verdict
+    """All of it at once."""
+    return conclude(Judge(history))
 
 
-def _count(verdict: Verdict, history: History, findings: list[Finding], faults: Sequence[Fault]) -> None:
+def simulate(plan: Plan) -> Verdict:
+    """By windows: what is judged is not kept."""
+    simulation = Simulation(plan)
+    windows = Judge(simulation.history)
+    simulation.at_rest = windows.rest
+    try:
+        simulation.run()
+        return conclude(windows)
+    finally:
+        simulation.history.engine.dispose()
+
+
+def conclude(windows: Judge) -> Verdict:
+    """At the end, by whoever judged what was before."""
+    history = windows.history
+    findings = windows.end()
     machine, tally = history.machine, history.tally
-    verdict.tally = tally
-    committed = sum(isinstance(item, Sent) and item.committed >= 0 for job in history.jobs for item in job.history)
-    deaf = sum(one.to_at - one.from_at for one in machine.blind)
-    n_wide = sum(finding.n_wide for finding in findings)
-    verdict.figures = {
+    figures = {
         "requests": tally["sent"],
-        "of them heard": committed,
+        "of them heard": windows.audit.n_heard,
         "transactions": machine.n_batches,
         "lives of the process": machine.n_lives,
         "blind intervals": len(machine.blind),
-        "minutes deaf": deaf // (DAY // 1440),
+        "minutes deaf": sum(one.to_at - one.from_at for one in machine.blind) // (DAY // 1440),
         "clock steps": tally["clock"],
-        "flips": sum(len(flips) for flips in history.flips.values()),
+        "flips": windows.audit.n_flips,
         "alarms expected": sum(finding.n_expected for finding in findings),
         "alarms taken back": tally["alarms taken back"],
         "told after two unheard slots": tally["told after two slots that nobody could hear"],
@@ -89,15 +83,9 @@ def _count(verdict: Verdict, history: History, findings: list[Finding], faults: 
         "not told for a clock that was set back": sum(finding.n_by_clock for finding in findings),
         "slots and runs unverified": tally["unverified"],
         "notifications": tally["notifications"],
-        "signals compared with the wider rule": n_wide,
+        "signals compared with the wider rule": sum(finding.n_wide for finding in findings),
         "alarms wrong or missing": sum(bool(finding.wrong) for finding in findings),
-        "other promises broken": len(faults),
+        "other promises broken": windows.n_faults,
     }
-
-
-def simulate(plan: Plan) -> Verdict:
-    history = Simulation(plan).run()
-    try:
-        return judge(history)
-    finally:
-        history.engine.dispose()
+    wrong, stories = [wrong for wrong, _ in windows.told], [story for _, story in windows.told]
+    return Verdict(history.plan, history.digest, wrong, stories, figures, tally)
