@@ -134,12 +134,11 @@ class Replay:
         """Through all that happened since, up to a step at which nothing was under way."""
         self.turns, self.n_turned = turns, 0
         items = sorted((item for item in history if isinstance(item, Edict) or item.committed != UNSENT), key=_order)
-        overtaken = _overtaken(items)
+        overtaken, more = _overtaken(items), _are_more(items)
         for n, item in enumerate(items):
             if self.finding.wrong:
                 return
-            more = n + 1 < len(items) and _commit(items[n + 1]) == _commit(item)
-            self._take(self.finding.n_items, item, overtaken_at=overtaken[n], more=more)
+            self._take(self.finding.n_items, item, overtaken_at=overtaken[n], more=more[n])
             self.finding.n_items += 1
         self._turn(end_step + 1)
 
@@ -316,6 +315,19 @@ def _overtaken(items: Sequence[Sent | Edict]) -> list[int]:
             found[index] = judged
         else:
             earliest, judged = commit, items[index].judged
+    return found
+
+
+def _are_more(items: Sequence[Sent | Edict]) -> list[bool]:
+    """For each, whether one that came after it was committed in the same transaction: what that wrote tells of both.
+
+    In between one may have come that was committed later, as the rest of it was still on its way.
+    """
+    found, later = [False] * len(items), set[int]()
+    for index in range(len(items) - 1, -1, -1):
+        commit = _commit(items[index])
+        found[index] = commit in later
+        later.add(commit)
     return found
 
 

@@ -11,6 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,15 +21,18 @@ import sqlalchemy as sa
 
 from heartfly.clock import SystemClock
 from heartfly.db.models import alerts, blind_intervals, checks, incidents, notifications
+from heartfly.db.types import micros
 from heartfly.logs import configure
 from tests.simulator.faults import LENGTHS
+from tests.simulator.ground_truth import MINUTE, MS, Sent, make_jobs
 from tests.simulator.history import History, Plan
-from tests.simulator.oracle import SeenFlip
+from tests.simulator.oracle import Deafness, Replay, SeenFlip
 from tests.simulator.run import Simulation
 from tests.simulator.verdict import Verdict, judge, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = (1, 2, 3, 4)
+START = micros(datetime(2026, 3, 7, tzinfo=UTC))
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +111,34 @@ def spans(history: History) -> list[tuple[int, int]]:
     return [(deaf.from_at, deaf.to_at) for deaf in history.machine.blind]
 
 
-# --- who judges the simulation can say no
+# --- who judges the simulation says no where he should, and nowhere else
+
+
+def test_a_start_that_was_on_its_way_between_two_of_one_transaction_makes_no_flip_too_many() -> None:
+    """As seed 4 met it in its eleventh month: what the second of the two did was looked for after the first."""
+    job = next(job for job in make_jobs(1, 20, START, busy=True) if not job.config.gates and not job.config.sticky)
+    seen: list[SeenFlip] = []
+
+    def sent(what: str, ms: int, *, arrived: int, committed: int) -> Sent:
+        at = START + MINUTE + ms * MS
+        return Sent(job.index, what, at, wall=at, arrived=arrived, committed=committed, life=1, judged=at - 1)
+
+    def flipped(by: Sent, to: str, reason: str) -> None:
+        before = seen[-1].to_status if seen else "new"
+        seen.append(SeenFlip(by.committed, by.wall, len(seen) + 1, before, to, by.wall, reason, None))
+
+    first = sent("success", 0, arrived=1, committed=2)
+    start = sent("start", 500, arrived=3, committed=6)
+    slow = sent("start", 560, arrived=4, committed=7)
+    fail = sent("fail", 620, arrived=5, committed=6)
+    again = sent("success", 900, arrived=8, committed=9)
+    for by, to, reason in ((first, "up", "success"), (fail, "down", "fail"), (again, "up", "success")):
+        flipped(by, to, reason)
+    replay = Replay(job, seen, Deafness(), START)
+
+    replay.go_on([first, start, slow, fail, again], [], 10)
+
+    assert "" == replay.end(10, again.judged).wrong
 
 
 def an_alarm(history: History) -> tuple[int, SeenFlip]:
