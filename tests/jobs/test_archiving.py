@@ -27,7 +27,6 @@ from heartfly.usage.archive.let_go import Rules
 from heartfly.usage.close_day import Closer
 from tests.jobs.workshop import DAY, T0, Workshop, kind_of
 from tests.sim_clock import SimClock
-from tests.usage import factory
 from tests.usage.factory import Plant, events_of
 from tests.world import SEALER, World
 
@@ -39,10 +38,9 @@ def rules(tmp_path: Path) -> Rules:
     return Rules(folder=tmp_path / "archive", format="ndjson", after=90 * DAY, calls_only=False)
 
 
-async def used(world: World, clock: SimClock, usage: Database, monkeypatch: pytest.MonkeyPatch) -> int:
+async def used(world: World, clock: SimClock, usage: Database) -> int:
     """A day of events that is closed. How many."""
-    monkeypatch.setattr(factory, "PID", world.project.pid)
-    plant = Plant(usage, clock, world.ids)
+    plant = Plant(usage, clock, world.ids, pid=world.project.pid)
     async with world.db.read() as read:
         zone = ZoneInfo((await read.execute(sa.select(projects.c.zone))).scalar_one())
     span = day_in(zone, (T0 - DAY).date())
@@ -63,9 +61,9 @@ async def n_events(usage: Database) -> int:
 
 
 async def test_each_night_what_is_old_enough_goes_and_its_check_is_told(
-    world: World, clock: SimClock, usage_db: Database, rules: Rules, monkeypatch: pytest.MonkeyPatch
+    world: World, clock: SimClock, usage_db: Database, rules: Rules
 ) -> None:
-    n = await used(world, clock, usage_db, monkeypatch)
+    n = await used(world, clock, usage_db)
     shop = shop_of(world, clock, usage_db, rules)
     await shop.look()
     await shop.go(T0 + 85 * DAY)
@@ -82,9 +80,9 @@ async def test_each_night_what_is_old_enough_goes_and_its_check_is_told(
 
 
 async def test_a_disk_that_cannot_be_written_fails_the_run_in_words_and_nothing_goes(
-    world: World, clock: SimClock, usage_db: Database, rules: Rules, monkeypatch: pytest.MonkeyPatch
+    world: World, clock: SimClock, usage_db: Database, rules: Rules
 ) -> None:
-    n = await used(world, clock, usage_db, monkeypatch)
+    n = await used(world, clock, usage_db)
     shop = shop_of(world, clock, usage_db, replace(rules, folder=rules.folder / "x"))
     rules.folder.write_bytes(b"a file")
     await shop.look()
@@ -97,9 +95,9 @@ async def test_a_disk_that_cannot_be_written_fails_the_run_in_words_and_nothing_
 
 
 async def test_where_nobody_asks_for_it_any_more_only_who_was_erased_goes_from_files(
-    world: World, clock: SimClock, usage_db: Database, rules: Rules, monkeypatch: pytest.MonkeyPatch
+    world: World, clock: SimClock, usage_db: Database, rules: Rules
 ) -> None:
-    n = await used(world, clock, usage_db, monkeypatch)
+    n = await used(world, clock, usage_db)
     shop = shop_of(world, clock, usage_db, rules)
     await shop.look()
     await shop.go(T0 + 92 * DAY)

@@ -25,7 +25,6 @@ from heartfly.jobs.commands import ask_for_run
 from heartfly.usage.close_day import Closer
 from tests.jobs.workshop import T0, Workshop, kind_of
 from tests.sim_clock import SimClock
-from tests.usage import factory
 from tests.usage.factory import Plant, events_of
 from tests.usage.oracle import Sent
 from tests.world import World
@@ -37,15 +36,12 @@ MORNING = datetime(2026, 3, 3, 0, 10, tzinfo=UTC)  # 1:10 in Berlin
 
 
 @pytest.fixture
-async def plant(
-    usage_db: Database, clock: SimClock, ids: IdSource, world: World, monkeypatch: pytest.MonkeyPatch
-) -> Plant:
+async def plant(usage_db: Database, clock: SimClock, ids: IdSource, world: World) -> Plant:
     async with world.db.read() as read:
         pid = (await read.execute(sa.select(projects.c.id))).scalar_one()
-    monkeypatch.setattr(factory, "PID", pid)
     berlin = sa.update(projects).values(zone="Europe/Berlin")
     await world.db.write(lambda tx: tx.conn.execute(berlin))
-    return Plant(usage_db, clock, ids)
+    return Plant(usage_db, clock, ids, pid=pid)
 
 
 @pytest.fixture
@@ -146,7 +142,7 @@ async def test_an_empty_day_is_closed_too(shop: Workshop, plant: Plant) -> None:
 
 
 async def reject(plant: Plant, n: int) -> None:
-    await plant.ingest.take(factory.PID, [{"transaction_id": f"bad-{one}"} for one in range(n)], wire="native")
+    await plant.ingest.take(plant.pid, [{"transaction_id": f"bad-{one}"} for one in range(n)], wire="native")
 
 
 async def test_where_one_event_of_a_hundred_was_rejected_its_check_is_degraded(shop: Workshop, plant: Plant) -> None:
@@ -268,7 +264,7 @@ async def test_events_that_a_meter_cannot_count_degrade_its_check(shop: Workshop
     good = Sent(1, T0 - HOUR, "c", "job", None, "5", "u")
     await plant.send(good, Sent(2, T0 - HOUR, "c", "job", None, "", "u"))
     await plant.ingest.take(
-        factory.PID, [good.wire() | {"transaction_id": "x", "properties": {"size": "abc"}}], wire="native"
+        plant.pid, [good.wire() | {"transaction_id": "x", "properties": {"size": "abc"}}], wire="native"
     )
     await shop.look()
     await shop.go(MORNING)
@@ -292,10 +288,10 @@ async def test_a_day_waits_for_a_stalled_source_and_is_told_to_lack_it_the_night
     await plant.all_meters()
     stalled, on = Sent(1, T0, "c", "api", None, "5", "u"), Sent(2, MORNING, "c", "api", None, "5", "u")
     clock.move_to(T0)
-    await plant.ingest.take(factory.PID, [stalled.wire()], wire="native", source="app-1")
+    await plant.ingest.take(plant.pid, [stalled.wire()], wire="native", source="app-1")
     await shop.look()
     clock.move_to(MORNING)
-    await plant.ingest.take(factory.PID, [on.wire()], wire="native", source="app-2")
+    await plant.ingest.take(plant.pid, [on.wire()], wire="native", source="app-2")
     await shop.go(MORNING)
 
     (run,) = await shop.runs()

@@ -38,7 +38,6 @@ from heartfly.usage.close_day import Closer
 from heartfly.usage.request_tiers import Kept as RowsKept
 from tests.jobs.workshop import DAY, HOUR, MINUTE, T0, Workshop, kind_of
 from tests.sim_clock import SimClock
-from tests.usage import factory
 from tests.usage.factory import Plant, events_of
 from tests.world import SEALER, TEST, World, make_world
 
@@ -286,12 +285,11 @@ async def test_a_project_whose_erasure_was_cut_off_goes_to_its_end(shop: Worksho
 
 
 async def test_events_of_usage_go_once_their_days_are_sealed(
-    shop: Workshop, clock: SimClock, usage_db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch
+    shop: Workshop, clock: SimClock, usage_db: Database, ids: IdSource
 ) -> None:
     """In the zone of their project, of which this is the only one; and with a word about what is held back."""
     pid = shop.world.project.pid
-    monkeypatch.setattr(factory, "PID", pid)
-    plant = Plant(usage_db, clock, ids)
+    plant = Plant(usage_db, clock, ids, pid=pid)
     await plant.send(*events_of(30, seed=7, from_at=T0 - 2 * HOUR, to_at=T0))
     await plant.ingest.take(pid, [{"transaction_id": "no event"}], wire="native")
     clock.move_to(T0 + DAY)

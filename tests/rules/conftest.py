@@ -17,8 +17,6 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture
-async def there(
-    db: Database, usage_db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Neighbourhood]:
-    async with neighbourhood(db, usage_db, ids, monkeypatch) as found:
+async def there(db: Database, usage_db: Database, ids: IdSource) -> AsyncIterator[Neighbourhood]:
+    async with neighbourhood(db, usage_db, ids) as found:
         yield found

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
 from heartfly.core.rule_definitions import rule_from
@@ -22,7 +21,6 @@ from tests.jobs.workshop import MINUTE, Workshop
 from tests.notify.receivers import HttpReceiver
 from tests.stories.story import DAY, Story, begin
 from tests.traffic.oracle import Hit
-from tests.usage import factory
 from tests.usage.factory import Plant
 from tests.world import TEST
 
@@ -34,7 +32,7 @@ class Neighbourhood:
     def __init__(self, story: Story, usage: Database, ids: IdSource) -> None:
         self.story, self.ids, self.usage = story, ids, usage
         self.pid = story.world.project.pid
-        self.plant = Plant(usage, story.clock, ids)
+        self.plant = Plant(usage, story.clock, ids, pid=story.world.project.pid)
         self.shop = Workshop(story.world, story.clock, alert_rules_job(story.world.db, usage=usage, ids=ids))
         self._n = 0
 
@@ -131,12 +129,9 @@ def _short(event: dict[str, Any]) -> str:
 
 
 @asynccontextmanager
-async def neighbourhood(
-    db: Database, usage: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Neighbourhood]:
+async def neighbourhood(db: Database, usage: Database, ids: IdSource) -> AsyncIterator[Neighbourhood]:
     async with HttpReceiver() as receiver:
         story = await begin(db, ids, receiver)
         await story.channel("hook")
-        monkeypatch.setattr(factory, "PID", story.world.project.pid)
         yield Neighbourhood(story, usage, ids)
         await story.http.aclose()

@@ -26,11 +26,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.story]
 
 
 @postgres_if_slow
-async def test_a_provider_fails_for_an_hour(
-    db: Database, usage_db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_provider_fails_for_an_hour(db: Database, usage_db: Database, ids: IdSource) -> None:
     box = Mailbox()
-    async with server(box) as port, neighbourhood(db, usage_db, ids, monkeypatch) as there:
+    async with server(box) as port, neighbourhood(db, usage_db, ids) as there:
         story = there.story
         context = ChannelContext(http=story.http, mail=mail_settings(port), clock=story.clock)
         story.dispatcher = Dispatcher(

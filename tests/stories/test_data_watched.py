@@ -22,7 +22,6 @@ from tests.notify.receivers import HttpReceiver
 from tests.one_database import postgres_if_slow
 from tests.stories.story import DAY, Story, begin
 from tests.traffic.oracle import Hit
-from tests.usage import factory
 from tests.usage.factory import Plant
 
 pytestmark = [pytest.mark.anyio, pytest.mark.story]
@@ -37,7 +36,7 @@ class Site:
     def __init__(self, story: Story, usage: Database, ids: IdSource) -> None:
         self.story, self.ids, self.usage = story, ids, usage
         self.pid = story.world.project.pid
-        self.plant = Plant(usage, story.clock, ids)
+        self.plant = Plant(usage, story.clock, ids, pid=story.world.project.pid)
         self.shop = Workshop(story.world, story.clock)
         kind = data_watches(story.world.db, usage=usage, ingest=self.shop.ingest, ids=ids)
         self.shop = Workshop(story.world, story.clock, kind)
@@ -85,11 +84,10 @@ class Site:
 
 
 @pytest.fixture
-async def site(db: Database, usage_db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+async def site(db: Database, usage_db: Database, ids: IdSource) -> AsyncIterator[Site]:
     async with HttpReceiver() as receiver:
         story = await begin(db, ids, receiver)
         await story.channel("hook")
-        monkeypatch.setattr(factory, "PID", story.world.project.pid)
         yield Site(story, usage_db, ids)
         await story.http.aclose()
 

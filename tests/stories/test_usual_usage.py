@@ -18,7 +18,6 @@ from tests.jobs.workshop import Workshop
 from tests.notify.receivers import HttpReceiver
 from tests.one_database import postgres_if_slow
 from tests.stories.story import DAY, Story, begin
-from tests.usage import factory
 from tests.usage.factory import Plant, events_of
 from tests.world import TEST
 
@@ -38,10 +37,9 @@ async def story(db: Database, ids: IdSource) -> AsyncIterator[Story]:
 
 @postgres_if_slow
 async def test_a_day_of_far_fewer_events_than_usual_is_told_with_what_is_usual(
-    story: Story, usage_db: Database, ids: IdSource, monkeypatch: pytest.MonkeyPatch
+    story: Story, usage_db: Database, ids: IdSource
 ) -> None:
-    monkeypatch.setattr(factory, "PID", story.world.project.pid)
-    plant = Plant(usage_db, story.clock, ids)
+    plant = Plant(usage_db, story.clock, ids, pid=story.world.project.pid)
     closer = Closer(usage_db, plant.folder, story.clock, ids)
     shop = Workshop(story.world, story.clock, daily_usage(usage_db, closer))
     n_sent = 0
