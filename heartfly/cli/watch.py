@@ -284,7 +284,14 @@ def _go_on(seen: Watch, ping: str | None, *, every: int, once: bool, as_json: bo
     def stopped(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    signal.signal(signal.SIGTERM, stopped)
+    before = signal.signal(signal.SIGTERM, stopped)
+    try:
+        _look_on(seen, ping, stop, every=every, once=once, as_json=as_json)
+    finally:
+        signal.signal(signal.SIGTERM, before)  # in a process that goes on, as of tests, it would end nothing any more
+
+
+def _look_on(seen: Watch, ping: str | None, stop: threading.Event, *, every: int, once: bool, as_json: bool) -> None:
     while not stop.is_set():
         reasons = seen.look()
         if as_json:

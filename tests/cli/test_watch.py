@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -175,6 +176,14 @@ def test_one_look_ends_with_what_it_found(other: Other) -> None:
     assert (0, {"url": other.url, "ok": True, "reasons": []}) == (well.exit_code, json.loads(well.output))
     assert (1, "not ready: the disk is full\n") == (ill.exit_code, ill.stderr)
     assert [("/ping/x", b""), ("/ping/x/fail", b"not ready: the disk is full")] == other.heard
+
+
+def test_who_watched_is_ended_by_a_signal_as_before(other: Other) -> None:
+    """What it does with SIGTERM ends with it: a process of tests that had looked once could not be ended any more."""
+    before = signal.getsignal(signal.SIGTERM)
+    CliRunner().invoke(main, ["watch", "--once", other.url])
+
+    assert before is signal.getsignal(signal.SIGTERM)
 
 
 def test_nobody_who_answers_is_wrong_and_so_is_an_address_that_is_none(other: Other) -> None:

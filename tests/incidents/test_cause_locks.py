@@ -50,9 +50,10 @@ def in_thread(db: Database, work: Callable[[Tx], Any]) -> Awaitable[Any]:
 
 
 async def waits(held: sa.Connection, acting: asyncio.Future[Any]) -> None:
-    while not held.execute(N_WAITING).scalar_one():
-        assert not acting.done(), acting.result()
-        await checkpoint()
+    async with asyncio.timeout(60):
+        while not held.execute(N_WAITING).scalar_one():
+            assert not acting.done(), acting.result()
+            await checkpoint()
 
 
 async def a_cause(world: World, host: str, at: datetime) -> int:

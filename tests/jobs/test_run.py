@@ -612,8 +612,9 @@ async def test_a_look_that_fails_is_followed_by_another(world: World, clock: Sim
         await world.db.write(lambda tx: tx.conn.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {to}").rowcount)
 
     async def asleep() -> None:
-        while not clock.n_asleep:
-            await world.db.write(lambda _: None)
+        async with asyncio.timeout(60):
+            while not clock.n_asleep:
+                await world.db.write(lambda _: None)
 
     shop, stop = Workshop(world, clock, kind_of()), asyncio.Event()
     await rename("jobs", "away")
@@ -622,8 +623,9 @@ async def test_a_look_that_fails_is_followed_by_another(world: World, clock: Sim
     await rename("away", "jobs")
 
     clock.move_to(T0 + LOOK_AGAIN)
-    while not await world._all(sa.select(jobs)):
-        continue
+    async with asyncio.timeout(60):  # a look that fails once more is followed by none, as no time passes
+        while not await world._all(sa.select(jobs)):
+            continue
 
     stop.set()
     await asyncio.wait_for(running, 60)

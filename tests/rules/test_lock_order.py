@@ -37,9 +37,10 @@ async def test_resolving_waits_for_the_rule_before_it_holds_anything_else(there:
     with db.engine.connect() as look, look.begin():
         look.execute(sa.select(alert_rules.c.id).where(alert_rules.c.uuid == rule).with_for_update(key_share=True))
         resolving = asyncio.ensure_future(asyncio.to_thread(work))
-        while not look.execute(N_WAITING).scalar_one():
-            assert not resolving.done(), "it does not wait for who looks at the rule"
-            await checkpoint()
+        async with asyncio.timeout(60):
+            while not look.execute(N_WAITING).scalar_one():
+                assert not resolving.done(), "it does not wait for who looks at the rule"
+                await checkpoint()
         # What a look writes next is free for it.
         for table in (rule_standings, incidents):
             mine = sa.select(sa.func.count()).select_from(table).where(table.c.pid == there.pid)
