@@ -23,6 +23,8 @@ Result = TypeVar("Result")
 MS = 1_000
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
+MOST_AT_ONCE = 100_000
+"""Calls in one instant: of more, one makes the next for ever."""
 
 
 class Hub:
@@ -38,8 +40,12 @@ class Hub:
         heapq.heappush(self._heap, (max(when, self.now), next(self._n), call, args))
 
     def run(self, until: int) -> None:
+        n_now = 0
         while self._heap and self._heap[0][0] <= until:
             when, _, call, args = heapq.heappop(self._heap)
+            n_now = n_now + 1 if when == self.now else 0
+            if n_now > MOST_AT_ONCE:
+                raise AssertionError(f"time stands still at {self.now}: {call}")
             self.now = when
             call(*args)
         self.now = until
