@@ -464,7 +464,7 @@ async def test_of_a_file_that_is_damaged_what_came_meanwhile_is_not_given_up(nod
     damaged = await node.spool.read(own, own.at)  # before anything stands behind it that could be read
     piece = asyncio.ensure_future(node.replay._piece(own, damaged))
     sent: list[PingRequest] = []
-    while not piece.done() and len(sent) < 300:  # of more, the check would not keep all
+    while not piece.done() and len(sent) < KEEP.pings // 2:  # of more, the check would not keep all
         sent.append(await node.ping(target))
     await piece
     backlog = node.ingest.backlog()
