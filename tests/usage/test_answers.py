@@ -15,8 +15,6 @@ from heartfly.core.amounts import decimal_of
 from heartfly.core.tiles import State
 from heartfly.core.windows import Size
 from heartfly.db.changes import Tx
-from heartfly.db.database import Database
-from heartfly.db.ids import IdSource
 from heartfly.db.models import aliases, customers, usage_days
 from heartfly.errors import InvalidValueError
 from heartfly.usage import answers as answering
@@ -25,7 +23,6 @@ from heartfly.usage.meter_queries import find_meter
 from heartfly.usage.meters import mark_hours
 from heartfly.usage.question import Question
 from tests.one_database import on_sqlite
-from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of, within
 from tests.usage.oracle import DEFINITIONS, Sent, answers
 
@@ -35,16 +32,6 @@ UTC_ZONE = ZoneInfo("UTC")
 FROM = datetime(2026, 11, 27, 21, 15, tzinfo=UTC)
 TO = datetime(2026, 11, 28, 7, 45, tzinfo=UTC)
 Key = tuple[Any, ...]
-
-
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
 
 
 async def ask(plant: Plant, meter: str, *, limit: int = 10_000, after: Edge | None = None, **asked: Any) -> Answer:

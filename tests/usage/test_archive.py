@@ -22,7 +22,6 @@ from heartfly.audit.record import Actor
 from heartfly.core.days import day_in
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
-from heartfly.db.ids import IdSource
 from heartfly.db.models import archive_erasures, archives, dirty_hours, event_conflicts, event_ids, events, usage_audit
 from heartfly.errors import NotFoundError, StoreError
 from heartfly.usage.archive import files, let_go
@@ -37,7 +36,6 @@ from heartfly.usage.close_day import Closer
 from heartfly.usage.customers import create_customer
 from heartfly.usage.erasure import erase_customer
 from heartfly.usage.seal import remove_old
-from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
 from tests.usage.oracle import Sent
 
@@ -50,16 +48,6 @@ DUE = day_in(BERLIN, DAY).to_at + AFTER + 2 * HOUR
 """The first of the two is old enough, and the second is not."""
 STAY = timedelta(days=7)
 N = 40
-
-
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
 
 
 @pytest.fixture

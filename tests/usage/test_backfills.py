@@ -14,15 +14,12 @@ import sqlalchemy as sa
 
 from heartfly.core.amounts import text_of
 from heartfly.core.events import Event, Rejected, event_of
-from heartfly.db.database import Database
-from heartfly.db.ids import IdSource
 from heartfly.db.models import backfills, event_corrections, event_ids, events
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.usage.apply import Told
 from heartfly.usage.backfill_preview import Foreseen, foresee
 from heartfly.usage.backfills import Wanted, close_set, fill, open_set, revert_set
 from heartfly.usage.customers import create_customer
-from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
 from tests.usage.oracle import Answer, Sent, answers
 from tests.usage.test_corrections import ANN, FROM, TO, amended, filled, known, told, undone, voided
@@ -30,16 +27,6 @@ from tests.usage.test_corrections import ANN, FROM, TO, amended, filled, known, 
 pytestmark = pytest.mark.anyio
 
 OLDEST = NOW - timedelta(days=400)
-
-
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
 
 
 async def opened(plant: Plant, *, replaces: bool = True, name: str = "the export of Friday", **narrowed: Any) -> str:

@@ -11,8 +11,6 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
-from heartfly.db.database import Database
-from heartfly.db.ids import IdSource
 from heartfly.db.models import aliases, customers, events, proofs, rollups, unique_values, usage_days, windows
 from heartfly.errors import StoreError
 from heartfly.usage.answers import answer
@@ -31,16 +29,6 @@ BERLIN, KOLKATA = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kolkata")
 DAY = date(2026, 11, 27)
 FROM = datetime(2026, 11, 26, 23, tzinfo=UTC)
 TO = FROM + 24 * HOUR
-
-
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
 
 
 async def close(plant: Plant, day: date = DAY, zone: ZoneInfo = BERLIN) -> Closed:

@@ -13,8 +13,6 @@ import sqlalchemy as sa
 
 from heartfly.audit.record import Actor
 from heartfly.core.amounts import Number
-from heartfly.db.database import Database
-from heartfly.db.ids import IdSource
 from heartfly.db.models import dirty_hours, event_corrections, events, usage_audit, usage_days, windows
 from heartfly.db.snapshots import snapshot
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
@@ -22,7 +20,6 @@ from heartfly.usage.close_day import Closer, days_to_close
 from heartfly.usage.correction_preview import Step, amendment_of, foresee_step, void_of
 from heartfly.usage.correction_queries import Known, known_event
 from heartfly.usage.corrections import Amended, amend, undo, void
-from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of, within
 from tests.usage.oracle import Sent, answers
 
@@ -32,16 +29,6 @@ MIDNIGHT = datetime(2026, 11, 28, tzinfo=UTC)
 FROM, TO = MIDNIGHT - 2 * HOUR, MIDNIGHT + 2 * HOUR
 ANN = Actor("user:ann@example.org", "192.0.2.7")
 UTC_ZONE = ZoneInfo("UTC")
-
-
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
 
 
 async def voided(plant: Plant, sent: Sent, *, reason: str = "sent twice by the crawler") -> bool:

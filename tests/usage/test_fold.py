@@ -33,16 +33,6 @@ FROM = NOW.replace(minute=0) - 3 * HOUR
 TO = FROM + 3 * HOUR
 
 
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
-
-
 async def count(db: Database, table: sa.Table) -> int:
     async with db.read() as read:
         return int((await read.execute(sa.select(sa.func.count()).select_from(table))).scalar_one())

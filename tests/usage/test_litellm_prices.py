@@ -18,27 +18,14 @@ from heartfly.core.amounts import ONE
 from heartfly.core.litellm_prices import PriceList, price_list
 from heartfly.core.money import money_text, rate_text
 from heartfly.core.prices import ALWAYS, Book
-from heartfly.db.database import Database
-from heartfly.db.ids import IdSource
 from heartfly.usage.price_imports import Imported, import_prices, read_file
 from heartfly.usage.price_reading import read_book
 from tests.litellm_file import whole_file
-from tests.sim_clock import SimClock
 from tests.usage.factory import NOW, PID, Plant
 
 pytestmark = pytest.mark.anyio
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "litellm-prices-sample.json"
-
-
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
 
 
 @pytest.fixture(scope="module")

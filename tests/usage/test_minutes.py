@@ -33,16 +33,6 @@ TO = datetime(2026, 11, 28, 8, 3, 10, tzinfo=UTC)
 MINUTE, MOMENT = timedelta(minutes=1), timedelta(microseconds=1)
 
 
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
-
-
 async def ask(plant: Plant, meter: str, **asked: Any) -> Answer:
     usual: dict[str, Any] = {"from_at": FROM, "to_at": TO, "size": Size.MINUTE, "zone": UTC_ZONE}
     async with plant.usage.read() as read:

@@ -16,8 +16,6 @@ from heartfly.core.money import money_text, rate
 from heartfly.core.price_given import price_given
 from heartfly.core.price_shelf import Add, Change, End, Remove, Reprice
 from heartfly.core.prices import ALWAYS, Price
-from heartfly.db.database import Database
-from heartfly.db.ids import IdSource
 from heartfly.db.models import dirty_hours, prices, usage_audit, windows
 from heartfly.db.types import EPOCH
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
@@ -36,23 +34,12 @@ from heartfly.usage.price_queries import (
 )
 from heartfly.usage.price_reading import book_of, book_version, read_book
 from heartfly.usage.prices import change_prices
-from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant
 
 pytestmark = pytest.mark.anyio
 
 DAY = timedelta(days=1)
 OTHER = PID + 1
-
-
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
 
 
 def a_price(amount: str = "0.000002", unit: str = "input_tokens", **more: Any) -> Price:

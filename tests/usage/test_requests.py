@@ -36,16 +36,6 @@ TO = FROM + 3 * HOUR
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
-
-
 async def ask(plant: Plant, *found: Asked) -> None:
     for start in range(0, len(found), 100):
         await plant.ingest.take(PID, [one.wire() for one in found[start : start + 100]], wire="native")

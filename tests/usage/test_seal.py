@@ -13,8 +13,6 @@ import sqlalchemy as sa
 from heartfly.audit.record import Actor
 from heartfly.core.days import day_in
 from heartfly.core.windows import Size
-from heartfly.db.database import Database
-from heartfly.db.ids import IdSource
 from heartfly.db.models import (
     dead_letters,
     event_conflicts,
@@ -36,7 +34,6 @@ from heartfly.usage.meters import change_meter, mark_hours
 from heartfly.usage.question import Question
 from heartfly.usage.rerun import foretold
 from heartfly.usage.seal import Gone, remove_old, seal
-from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
 from tests.usage.oracle import Sent
 
@@ -48,16 +45,6 @@ OLD, KEPT = date(2026, 11, 26), date(2026, 11, 27)
 MIDNIGHT = datetime(2026, 11, 26, 23, tzinfo=UTC)
 """Between the two, in Berlin."""
 LATER = MIDNIGHT + KEEP + 2 * HOUR
-
-
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
 
 
 def closer(plant: Plant) -> Closer:

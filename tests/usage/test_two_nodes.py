@@ -18,7 +18,6 @@ import sqlalchemy as sa
 
 from heartfly.core.events import Event, event_of
 from heartfly.db.changes import Tx
-from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import rollups, usage_days, windows
 from heartfly.db.parts import USAGE
@@ -27,7 +26,6 @@ from heartfly.usage.apply import Batch, EventApplier
 from heartfly.usage.close_day import Closer
 from heartfly.usage.fold import TIER_HOUR, Folded, fold_hour
 from heartfly.usage.generations import Generation, begin, name_groups, put, sweep, switch
-from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant
 from tests.usage.oracle import Sent
 
@@ -36,16 +34,6 @@ pytestmark = pytest.mark.anyio
 AT = datetime(2026, 11, 27, 9, 15, tzinfo=UTC)
 BEGIN = AT.replace(minute=0)
 UTC_ZONE = ZoneInfo("UTC")
-
-
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
 
 
 def sent(number: int) -> Sent:

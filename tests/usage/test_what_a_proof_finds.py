@@ -13,13 +13,12 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.db.changes import Tx
-from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import proofs, rollups, unique_values, usage_names, windows
 from heartfly.usage.close_day import Closed, Closer
 from heartfly.usage.reconcile import reconcile
 from tests.sim_clock import SimClock
-from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
+from tests.usage.factory import HOUR, PID, Plant, events_of
 from tests.usage.oracle import Sent, answers
 
 pytestmark = pytest.mark.anyio
@@ -27,16 +26,6 @@ pytestmark = pytest.mark.anyio
 DAY = date(2026, 11, 27)
 FROM = datetime(2026, 11, 27, tzinfo=UTC)
 TO = FROM + 24 * HOUR
-
-
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(NOW)
-
-
-@pytest.fixture
-def plant(usage_db: Database, clock: SimClock, ids: IdSource) -> Plant:
-    return Plant(usage_db, clock, ids)
 
 
 async def close(plant: Plant) -> Closed:
@@ -120,6 +109,13 @@ async def test_a_value_that_is_gone_is_named_by_meter_and_customer(plant: Plant)
     assert [f"meter users, customer c-1, the day: {expected}"] == found(plant)
 
 
+def counts(told: list[str], words: str) -> list[tuple[int, int]]:
+    """What was expected of each customer, and what was seen, where all is told in these words."""
+    matches = [re.fullmatch(rf"meter count, customer c-\d, {words}", text) for text in told]
+    assert None not in matches, told
+    return [(int(match[1]), int(match[2])) for match in matches if match is not None]
+
+
 async def test_of_an_hour_that_was_changed_the_hour_is_named_and_no_other(plant: Plant) -> None:
     await closed_day(plant)
     hour = FROM + 9 * HOUR
@@ -129,14 +125,8 @@ async def test_of_an_hour_that_was_changed_the_hour_is_named_and_no_other(plant:
 
     told = found(plant)
     assert 0 < n == len(told)
-    for text in told:
-        seen = re.fullmatch(
-            r"meter count, customer c-\d, the hour from 2026-11-27 09:00 UTC: "
-            r"expected (\d+) events? \(by its events\), seen (\d+) events? \(in the rollup\)",
-            text,
-        )
-        assert seen is not None, text
-        assert 3 == int(seen[2]) - int(seen[1])
+    figures = r"expected (\d+) events? \(by its events\), seen (\d+) events? \(in the rollup\)"
+    assert {3} == {seen - expected for expected, seen in counts(told, f"the hour from 2026-11-27 09:00 UTC: {figures}")}
 
 
 async def test_figures_of_an_instant_at_which_no_hour_begins_are_found(plant: Plant) -> None:
@@ -155,14 +145,8 @@ async def test_figures_of_an_instant_at_which_no_hour_begins_are_found(plant: Pl
     n = await plant.usage.write(copied)
     told = found(plant)
     assert 0 < n == len(told)
-    for text in told:
-        seen = re.fullmatch(
-            r"meter count, customer c-\d, the day: "
-            r"expected (\d+) events? \(by the day\), seen (\d+) events? \(in its hours\)",
-            text,
-        )
-        assert seen is not None, text
-        assert int(seen[1]) < int(seen[2])
+    words = r"the day: expected (\d+) events? \(by the day\), seen (\d+) events? \(in its hours\)"
+    assert all(expected < seen for expected, seen in counts(told, words))
 
 
 async def test_a_days_fingerprint_is_of_its_events_and_of_its_rows_in_the_order_of_their_keys(plant: Plant) -> None:
