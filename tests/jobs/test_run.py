@@ -289,9 +289,10 @@ async def test_two_nodes_that_look_together_run_each_slot_once(nodes: list[Datab
     shops = [Workshop(world, clock, on(n), node_id=n) for n, world in enumerate(worlds, 1)]
     await shops[0].look()
     clock.move_to(NIGHT + 30 * DAY)
-    while len(await shops[0].runs()) < 31 or any(run.ended_at is None for run in await shops[0].runs()):
-        await asyncio.gather(*(shop.jobs.look() for shop in shops))
-        await asyncio.gather(*(shop.jobs.idle() for shop in shops))
+    async with asyncio.timeout(60):
+        while len(await shops[0].runs()) < 31 or any(run.ended_at is None for run in await shops[0].runs()):
+            await asyncio.gather(*(shop.jobs.look() for shop in shops))
+            await asyncio.gather(*(shop.jobs.idle() for shop in shops))
 
     assert [NIGHT + day * DAY for day in range(31)] == sorted(slot for _, slot in ran)
     pings = await worlds[0].pings_of(await shops[0].check())

@@ -50,9 +50,10 @@ async def waits_first_for_the_first(db: Database, made: list[Any], actor: Awaita
     with db.engine.connect() as held, held.begin():
         held.execute(sa.select(checks.c.id).where(checks.c.id == first.id).with_for_update())
         acting = asyncio.ensure_future(actor)
-        while not held.execute(N_WAITING).scalar_one():
-            assert not acting.done(), acting.result()
-            await checkpoint()
+        async with asyncio.timeout(60):
+            while not held.execute(N_WAITING).scalar_one():
+                assert not acting.done(), acting.result()
+                await checkpoint()
         with db.engine.connect() as probe, probe.begin():
             free = sa.select(checks.c.id).where(checks.c.id.in_([one.id for one in others]))
             n_free = len(probe.execute(free.with_for_update(skip_locked=True)).all())
@@ -118,8 +119,9 @@ async def test_edits_that_come_together(world: World) -> None:
         held = asyncio.ensure_future(world.db.write(busy))
         await asyncio.to_thread(begun.wait, 20)
         edits = asyncio.gather(*(edited(one) for one in made[::-1]))
-        while world.db.n_queued < len(made):
-            await checkpoint()
+        async with asyncio.timeout(60):
+            while world.db.n_queued < len(made):
+                await checkpoint()
         may_go_on.set()
         await held
         return await edits
