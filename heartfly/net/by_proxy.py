@@ -31,6 +31,10 @@ class _Anywhere(Rules):
         return None
 
 
+def way_to(resolve: Resolve, *, lookup_limit_s: float, connect_limit_s: float) -> Connector:
+    return Connector(_Anywhere(), resolve, lookup_limit_s=lookup_limit_s, connect_limit_s=connect_limit_s)
+
+
 class ByProxy:
     def __init__(
         self,
@@ -46,7 +50,7 @@ class ByProxy:
         self._rules = rules
         self._proxy = proxy
         self._judged = Connector(rules, resolve, lookup_limit_s=min(lookup_limit_s, _LOOKUP_LIMIT_S))
-        self._to_proxy = Connector(_Anywhere(), resolve, lookup_limit_s=lookup_limit_s, connect_limit_s=connect_limit_s)
+        self._to_proxy = way_to(resolve, lookup_limit_s=lookup_limit_s, connect_limit_s=connect_limit_s)
         self._way = Way(proxy, tls=tls if proxy.by_tls else None, limit_s=lookup_limit_s + connect_limit_s)
 
     async def connect(self, host: str, port: int) -> Wire:

@@ -14,7 +14,7 @@ import httpx  # noqa: TID251 - this is the module that the ban points to
 
 from heartfly.errors import ForbiddenAddressError, InvalidValueError
 from heartfly.net.addresses import Network
-from heartfly.net.by_proxy import ByProxy
+from heartfly.net.by_proxy import ByProxy, way_to
 from heartfly.net.connect import Connector
 from heartfly.net.failures import RequestFailed
 from heartfly.net.headers import check_headers, outgoing_headers
@@ -26,7 +26,7 @@ from heartfly.net.resolver import Resolve, SystemResolver
 from heartfly.net.rules import DEFAULT_PORTS, NOT_LISTED, Listed, Rules
 from heartfly.net.urls import Target, check_url, parse_target
 
-__all__ = ["MAX_BODY_BYTES", "OutgoingHttp", "Reply", "RequestFailed", "check_headers", "check_url"]
+__all__ = ["MAX_BODY_BYTES", "OutgoingHttp", "Reply", "RequestFailed", "check_headers", "check_url", "reach_proxy"]
 
 _IDLE_S = 30.0
 _SILENT_KEPT = 10_000
@@ -72,7 +72,7 @@ class OutgoingHttp:
         self._user_agent = user_agent
         self._deadline_s = total_deadline_s
         # One for all pools: to load the certificates takes longer than a hundred requests.
-        self._tls = tls or httpx.create_ssl_context(trust_env=False)
+        self._tls = tls or _trusted()
         self._tls.set_alpn_protocols(["http/1.1"])
         self._proxy = proxy
         resolve, limits = (
@@ -159,6 +159,20 @@ class OutgoingHttp:
 
     def _pool(self) -> Kept:
         return Kept(self._connector, self._tls, idle_s=_IDLE_S)
+
+
+async def reach_proxy(proxy: Proxy, *, resolver: Resolve | None = None, tls: ssl.SSLContext | None = None) -> None:
+    """Connect, and hang up without a word. RequestFailed says why that cannot be done; its address is not judged."""
+    way = way_to(resolver or SystemResolver(), lookup_limit_s=3.0, connect_limit_s=4.0)
+    wire = await way.connect(proxy.host, proxy.port)
+    try:
+        await wire.open(tls or _trusted() if proxy.by_tls else None)
+    finally:
+        wire.close()
+
+
+def _trusted() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _written(
