@@ -14,6 +14,7 @@ from tests.net.forward_proxy import ForwardProxy
 from tests.net.sender import Names, failure, get, outgoing
 from tests.net.toxic_server import ToxicServer, reply
 
+REFUSED = "the setting outgoing.only_to does not list it"
 LIST = (
     "hooks.slack.com", "*.Example.org", "Bücher.example.", "*.straße.example", "203.0.113.0/24", "2001:db8::/32",
     "8.8.8.8", "2600::a", "::ffff:9.9.9.0/120",
@@ -73,7 +74,7 @@ def test_what_is_not_listed_is_refused_with_the_field_and_the_setting(url: str, 
         with pytest.raises(InvalidValueError) as caught:
             check(url, field="config.url", rules=rules)
         assert "config.url" == caught.value.field
-        assert "the setting outgoing.only_to does not list it" in caught.value.message
+        assert REFUSED in caught.value.message
     with pytest.raises(InvalidValueError, match=host):
         check_listed(url, field="config.url", rules=rules)
 
@@ -102,6 +103,27 @@ def test_the_list_opens_nothing(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("ip", "listed"),
+    [
+        ("8.8.8.8", True),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::808:808", True),
+        ("64:ff9b::808:404", False),
+        ("9.9.9.1", True),
+        ("::ffff:9.9.9.1", True),
+        ("2600::a", True),
+        ("2600::b", False),
+    ],
+)
+def test_an_address_counts_as_what_is_reached_by_it(ip: str, listed: bool) -> None:  # noqa: FBT001 - a table of cases
+    rules = Rules(only_to=parse_only_to(LIST))
+
+    assert listed == (rules.refusal(ip, 443) is None)
+    assert listed == (rules.refusal(ip, 443, name="elsewhere.example") is None)
+    assert rules.refusal(ip, 443, name="hooks.slack.com") is None
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "", " ", "*", "*.", "*.*.example.org", "hooks.*.example", "*example.org", "https://hooks.slack.com",
@@ -118,8 +140,6 @@ def test_an_entry_that_is_none_is_refused_by_its_place(text: str) -> None:
 
 
 # --- when something is sent
-
-REFUSED = "the setting outgoing.only_to does not list it"
 
 
 @pytest.mark.anyio
