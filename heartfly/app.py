@@ -282,23 +282,23 @@ class App:
 
     def _outgoing(self) -> OutgoingHttp:
         """For the event loop that it is made in."""
-        settings = self.ground.settings
+        wanted, rules = self.ground.settings.outgoing, self._rules()
         return OutgoingHttp(
-            allow=settings.outgoing.private_networks,
+            allow=rules.allow, own_hosts=rules.own_hosts, allowed_ports=rules.ports, only_to=rules.only_to,
+            proxy=wanted.forward_proxy, total_deadline_s=wanted.deadline_s, user_agent=f"Heartfly/{__version__}",
+        )  # fmt: skip
+
+    def _rules(self) -> Rules:
+        settings, wanted = self.ground.settings, self.ground.settings.outgoing
+        return Rules(
+            allow=wanted.private_networks, ports=wanted.allowed_ports, only_to=wanted.listed,
             own_hosts=own_hosts(self.base_url, settings.server.host, settings.server.port),
-            allowed_ports=settings.outgoing.allowed_ports,
-            total_deadline_s=settings.outgoing.deadline_s,
-            user_agent=f"Heartfly/{__version__}",
-        )
+            by_proxy=bool(wanted.proxy),
+        )  # fmt: skip
 
     def _reach(self) -> Reach:
         settings = self.ground.settings
-        rules = Rules(
-            allow=settings.outgoing.private_networks,
-            ports=settings.outgoing.allowed_ports,
-            own_hosts=own_hosts(self.base_url, settings.server.host, settings.server.port),
-        )
-        return Reach(mail=bool(settings.mail.host), rules=rules, apprise=settings.apprise.by_name)
+        return Reach(mail=bool(settings.mail.host), rules=self._rules(), apprise=settings.apprise.by_name)
 
     def _heartbeat(self) -> Heartbeat:
         """InvalidValueError: the URL is none that could ever be called."""

@@ -16,6 +16,7 @@ WEBHOOK_URL = "https://hooks.example.net/c/anary-path-7fb2?auth=canary-query-91"
 SLACK_URL = "https://hooks.slack.com/services/TCANARY/BCANARY/canarySlackPath42"
 MAIL_PASSWORD = "canary mail pässword/1"
 DATABASE_PASSWORD = "canary@database/pw"
+PROXY_PASSWORD = "canary@proxy/pw"
 
 _TELLTALE = {
     "ping UUID": PING_UUID,
@@ -31,6 +32,9 @@ _TELLTALE = {
     "mail password, escaped": "canary mail p\\u00e4ssword",
     "database password": DATABASE_PASSWORD,
     "database password, percent-encoded": "canary%40database%2Fpw",
+    "proxy password": PROXY_PASSWORD,
+    "proxy password, percent-encoded": "canary%40proxy%2Fpw",
+    "proxy login, as it is sent": "aGY6Y2FuYXJ5QHByb3h5L3B3",
 }
 
 

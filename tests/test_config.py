@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import traceback
+from collections.abc import Collection
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -11,9 +13,13 @@ from heartfly.config import Database, Mail, Server, Settings, load
 from heartfly.config.section import Network
 from heartfly.errors import SettingsError
 from heartfly.net.addresses import parse_allow_private
+from heartfly.net.proxy import Proxy
+from heartfly.net.rules import Listed
 from tests import canaries
 
 BAD_BASE_URL = "server.base_url: Expected http(s)://host[:port][/path] and nothing more"
+HOST = "Expected a host name, *.domain, an address or a network"
+PROXY = "outgoing.proxy: Expected http://[user:password@]host:port, or https://…"
 IN_MEMORY = "database.url: Expected sqlite:///FILE, as memory would lose acknowledged pings"
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -100,6 +106,25 @@ def test_variables_of_another_form_are_none_of_our_business(name: str) -> None:
         ("[mail]\ntimeout_s = inf", "mail.timeout_s: Expected number <= 86400.0"),
         ('[outgoing]\nallow_private = "yes"', "outgoing.allow_private: Expected bool | array, got str"),
         ("[outgoing]\nallowed_ports = [80, 0]", "outgoing.allowed_ports[1]: Expected int >= 1"),
+        ('[outgoing]\nonly_to = ["a.example", "10.0.0.1/8"]', "outgoing.only_to[1]: 10.0.0.1/8 has host bits set"),
+        ('[outgoing]\nonly_to = ["https://a.example"]', f"outgoing.only_to[0]: {HOST}, and no URL"),
+        ('[outgoing]\nonly_to = ["a_b/c"]', f"outgoing.only_to[0]: {HOST}, got 'a_b/c'"),
+        ('[outgoing]\nonly_to = "a.example"', "outgoing.only_to: Expected array, got str"),
+        ('[outgoing]\nproxy = "http://u:canary@proxy/pw@proxy.example"', PROXY),
+        ('[outgoing]\nproxy = "socks5://proxy.example:1080"', PROXY),
+        ('[outgoing]\nproxy = "http://proxy.example:3128/path"', PROXY),
+        (
+            '[outgoing]\nproxy = "http://u:canary@proxy/pw@proxy.example:99999"',
+            f"{PROXY}; what stands there has a port that does not exist",
+        ),
+        (
+            '[outgoing]\nproxy = "http://u%3Av:canary@proxy/pw@proxy.example:3128"',
+            "outgoing.proxy: Expected a user name without a colon, which would end it (RFC 7617)",
+        ),
+        (
+            '[outgoing]\nproxy = "http://u:canary@proxy/pw%0A@proxy.example:3128"',
+            "outgoing.proxy: Expected a user name and password without control characters",
+        ),
         (
             "[monitor]\nblind_after_s = 1",
             "monitor.blind_after_s: Expected more than monitor.beat_s, or every beat would be a gap",
@@ -131,6 +156,12 @@ def test_a_bad_value_is_refused_with_its_path(tmp_path: Path, toml: str, message
             "80,x",
             "outgoing.allowed_ports[1]: Expected int, got str (set by HEARTFLY_OUTGOING__ALLOWED_PORTS)",
         ),
+        (
+            "HEARTFLY_OUTGOING__ONLY_TO",
+            "hooks.slack.com,*",
+            "outgoing.only_to[1]: Expected * at the beginning only, as in *.example.org (set by {name})",
+        ),
+        ("HEARTFLY_OUTGOING__PROXY", "http://u:canary@proxy/pw@proxy:x", PROXY + " (set by {name})"),
         ("HEARTFLY_DATA__DIR", "", "data.dir: Expected path, got '' (set by HEARTFLY_DATA__DIR)"),
         (
             "HEARTFLY_SERVER__ROLES",
@@ -192,6 +223,71 @@ def test_lists_in_variables_are_written_with_commas() -> None:
 
     assert (80, 8443) == settings.outgoing.allowed_ports
     assert (ip_network("::1"), ip_network("10.0.0.0/8")) == settings.server.proxy_networks
+
+
+@pytest.mark.parametrize(
+    ("text", "proxy", "shown", "secrets"),
+    [
+        ("", None, "", ()),
+        ("http://Proxy.example:3128", Proxy(host="proxy.example", port=3128), "http://Proxy.example:3128", ()),
+        ("https://[FD00:0::1]:443/", Proxy(host="fd00::1", port=443, by_tls=True), "https://[FD00:0::1]:443/", ()),
+        (
+            "http://hf:canary%40proxy%2Fpw@10.0.0.1:3128",
+            Proxy(host="10.0.0.1", port=3128, login=b"Basic aGY6Y2FuYXJ5QHByb3h5L3B3"),
+            "http://***@10.0.0.1:3128",
+            {canaries.PROXY_PASSWORD, "canary%40proxy%2Fpw", "aGY6Y2FuYXJ5QHByb3h5L3B3"},
+        ),
+        (
+            "http://hf:canary@proxy/pw@10.0.0.1:3128",
+            Proxy(host="10.0.0.1", port=3128, login=b"Basic aGY6Y2FuYXJ5QHByb3h5L3B3"),
+            "http://***@10.0.0.1:3128",
+            {canaries.PROXY_PASSWORD, "aGY6Y2FuYXJ5QHByb3h5L3B3"},
+        ),
+        (
+            "http://only-a-token@bücher.example:3128",
+            Proxy(host="xn--bcher-kva.example", port=3128, login=b"Basic b25seS1hLXRva2VuOg=="),
+            "http://***@bücher.example:3128",
+            {"only-a-token", "b25seS1hLXRva2VuOg=="},
+        ),
+        (
+            "http://hf:p%C3%A4ss@10.0.0.1:3128",
+            Proxy(host="10.0.0.1", port=3128, login=b"Basic aGY6cMOkc3M="),
+            "http://***@10.0.0.1:3128",
+            {"päss", "p%C3%A4ss", "aGY6cMOkc3M="},
+        ),
+    ],
+)
+def test_a_proxy_is_read_and_what_signs_in_to_it_is_a_secret(
+    text: str, proxy: Proxy | None, shown: str, secrets: Collection[str]
+) -> None:
+    settings = load(None, {"HEARTFLY_OUTGOING__PROXY": text})
+
+    assert proxy == settings.outgoing.forward_proxy
+    assert shown == settings.outgoing.shown()["proxy"]
+    assert set(secrets) == set(settings.secrets)
+    canaries.assert_none_in(repr(settings) + repr(proxy))
+
+
+@pytest.mark.parametrize("text", ["http://hf:canary@proxy/pw@proxy:x", "http://a%3Ab:canary@proxy/pw@10.0.0.1:3128"])
+def test_a_refusal_of_a_proxy_does_not_repeat_its_password(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(None, {"HEARTFLY_OUTGOING__PROXY": text})
+
+    canaries.assert_none_in("".join(traceback.format_exception(caught.value)))
+
+
+def test_what_is_listed_is_read_as_urls_are() -> None:
+    settings = load(None, {"HEARTFLY_OUTGOING__ONLY_TO": "Hooks.Slack.com., *.Bücher.example, 10.0.0.0/8"})
+
+    assert (
+        Listed(
+            names=frozenset({"hooks.slack.com"}),
+            endings=(".xn--bcher-kva.example",),
+            networks=(ip_network("10.0.0.0/8"),),
+        )
+        == settings.outgoing.listed
+    )
+    assert not Settings().outgoing.listed
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, check_channels, checks
 from heartfly.errors import ChangedMeanwhileError, ConflictError, InvalidValueError, NotFoundError, StoreError
+from heartfly.net.rules import Rules
 from heartfly.notify import commands
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.channels.base import MASK
@@ -67,8 +68,12 @@ def add_channel(
     sealer: Sealer,
     most: int | None = None,
     policy: AskedPolicy | None = None,
+    rules: Rules | None = None,
 ) -> tuple[str, str | None]:
-    """A new channel. Returns its public id, and the secret that was made for it: the only time that it is seen."""
+    """A new channel. Returns its public id, and the secret that was made for it: the only time that it is seen.
+
+    `rules`: where it may send to at most, as the operator lists it.
+    """
     _demand_free(tx, pid, name)
     assign = _assign(tx, pid, check_uuids)
     secret = new_secret() if kind == "webhook" and "secrets" not in config else None
@@ -85,6 +90,7 @@ def add_channel(
         sealer=sealer,
         most=most,
         policy=policy,
+        rules=rules,
     )
     if events is not None and _EARLIER & {*events}:
         _look_earlier(tx, pid, made.check_ids, at=at, ids=ids)
@@ -111,11 +117,13 @@ def edit_channel(
     rev: int | None = None,
     kept: Collection[str] = (),
     policy: AskedPolicy | None = None,
+    rules: Rules | None = None,
 ) -> None:
     """Change what is given. A configuration is replaced whole, but for the signing secrets of a webhook.
 
     `kept`: fields of the configuration that stay as they are stored, for who cannot know them.
-    ChangedMeanwhileError: it is not of the revision `rev` any more.
+    ChangedMeanwhileError: it is not of the revision `rev` any more. `rules`: as for a new one, of a configuration that
+    is given.
     """
     row = _row(tx, pid, uuid, rev=rev)
     was = _told(tx, row, sealer)
@@ -127,7 +135,7 @@ def edit_channel(
     assign = _assign(tx, pid, check_uuids)
     changed = commands.edit_channel(
         tx, pid, uuid, name=name, config=config, events=events, assign=assign, beside=beside, policy=policy, at=at,
-        sealer=sealer,
+        sealer=sealer, rules=rules,
     )  # fmt: skip
     if _EARLIER & {*row.events, *(events or ())}:
         _look_earlier(tx, pid, changed.check_ids, at=at, ids=ids)

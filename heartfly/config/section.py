@@ -10,8 +10,9 @@ import msgspec
 from typing_extensions import override
 
 Network = IPv4Network | IPv6Network
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]  # the upper bound also refuses inf and nan
-_MASK = "***"
+MASK = "***"
 
 
 def networks_in(field: str, texts: tuple[str, ...]) -> Iterator[Network]:
@@ -39,4 +40,4 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     def _shown(self, name: str) -> object:
         value = getattr(self, name)
-        return _MASK if value and name in self.masked else value
+        return MASK if value and name in self.masked else value

@@ -17,15 +17,14 @@ from msgspec.structs import force_setattr
 from typing_extensions import override
 
 from heartfly.config.disk import Disk, Spool
-from heartfly.config.section import Network, Seconds, Section, networks_in
+from heartfly.config.outgoing import Outgoing
+from heartfly.config.section import MASK, Network, Port, Seconds, Section, networks_in
 from heartfly.config.server import Server
 from heartfly.config.smtp import Smtp
 from heartfly.config.syslog import Syslog
 from heartfly.core.node_roles import missing
 from heartfly.errors import InvalidValueError
-from heartfly.net.addresses import parse_allow_private
 
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 SQLITE_FILE = "heartfly.db"
@@ -33,8 +32,6 @@ NIGHTLY = "20 2 * * *"
 _SHORTEST_DAYS = 34
 _FOR_EVER_DAYS = 36_500
 """A hundred years: no event is older."""
-
-_MASK = "***"
 
 
 class Database(Section, frozen=True):
@@ -54,7 +51,7 @@ class Database(Section, frozen=True):
 
     @override
     def _shown(self, name: str) -> object:
-        return re.sub(r"(://[^:/]*):.*@", rf"\1:{_MASK}@", self.url.partition("?")[0])
+        return re.sub(r"(://[^:/]*):.*@", rf"\1:{MASK}@", self.url.partition("?")[0])
 
     @property
     def passwords(self) -> tuple[str, ...]:
@@ -89,24 +86,6 @@ class Mail(Section, frozen=True):
             raise ValueError("username: Expected a name, as mail.password is set")
         if any(c in self.from_address + self.from_name for c in "\r\n\0"):
             raise ValueError("from_name: Expected one line")
-
-
-class Outgoing(Section, frozen=True):
-    """Where webhooks, chat messages and their like may go."""
-
-    allow_private: bool | tuple[str, ...] = False
-    allowed_ports: tuple[Port, ...] = (80, 443)
-    deadline_s: Seconds = 15.0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.allow_private, bool):
-            list(networks_in("allow_private", self.allow_private))
-
-    @property
-    def private_networks(self) -> tuple[Network, ...]:
-        """The networks that are open although not public: none, all, or those listed."""
-        allowed = self.allow_private if isinstance(self.allow_private, bool) else list(self.allow_private)
-        return parse_allow_private(allowed)
 
 
 class Apprise(Section, frozen=True):
@@ -343,6 +322,7 @@ class Settings(Section, frozen=True):
         known = (
             self.mail.password,
             *self.database.passwords,
+            *self.outgoing.secrets,
             *self.apprise.by_name.values(),
             self.heartbeat.url,
             self.metrics.token,

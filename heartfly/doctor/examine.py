@@ -10,7 +10,7 @@ from pathlib import Path
 from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.db.room import room
-from heartfly.doctor import database, machine, mail, smtp, spool, usage
+from heartfly.doctor import database, machine, mail, proxy, smtp, spool, usage
 from heartfly.doctor.finding import Finding
 from heartfly.notify.channels.base import MailSettings
 
@@ -29,6 +29,7 @@ async def examine(settings: Settings, *, mail_settings: MailSettings | None, clo
         machine.zones(now),
         machine.address(settings.server.public_url),
         await mail.look(mail_settings, base_url=settings.server.public_url),
+        await proxy.look(settings.outgoing),
         await smtp.look(settings.smtp, now),
         *await database.look(settings, clock),
         *await asyncio.to_thread(spool.look, data_dir, now),

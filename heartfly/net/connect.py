@@ -33,19 +33,26 @@ class Connector:
 
     async def connect(self, host: str, port: int) -> Wire:
         """Return a connection that is yet to be opened."""
+        return Wire(await self.dial(host, port), host=host)
+
+    async def dial(self, host: str, port: int) -> socket.socket:
         ips = await self._allowed_addresses(host, port)
         trouble: Exception | None = None
         for ip in ips[:_MAX_ADDRESSES]:
             try:
-                return Wire(await self._connect(host, ip, port), host=host)
+                return await self._connect(host, ip, port)
             except OSError as error:
                 trouble = error
         raise RequestFailed(f"{host}: {_connect_words(trouble)}") from trouble
 
+    async def refusals(self, host: str, port: int) -> dict[str, str | None]:
+        """Where the host leads, and of each address why it may not be used, or None. There is at least one."""
+        name = "" if _is_address(host) else host
+        return {ip: self._rules.refusal(ip, port, name=name) for ip in await self._look_up(host, port)}
+
     async def _allowed_addresses(self, host: str, port: int) -> Sequence[str]:
         """Return the answers that may be used. The others are dropped, for a name with one stale record works."""
-        answers = await self._look_up(host, port)
-        refusals = {ip: self._rules.refusal(ip, port) for ip in answers}
+        refusals = await self.refusals(host, port)
         allowed = [ip for ip, refusal in refusals.items() if refusal is None]
         if not allowed:
             raise ForbiddenAddressError(f"{host}: {next(iter(refusals.values()))}")
@@ -82,7 +89,7 @@ class Connector:
         return sock
 
     def _judge(self, host: str, ip: str, port: int) -> None:
-        if refusal := self._rules.refusal(ip, port):
+        if refusal := self._rules.refusal(ip, port, name="" if _is_address(host) else host):
             raise ForbiddenAddressError(f"{host}: {refusal}")
 
 

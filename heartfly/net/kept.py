@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
+from heartfly.net.by_proxy import ByProxy
 from heartfly.net.connect import Connector
 from heartfly.net.pools import POOL_SIZE
 from heartfly.net.reply import Incoming
@@ -20,7 +21,7 @@ _Place = tuple[str, str, int]
 class Kept:
     """`idle_s`: a connection that rested longer is not used again: many receivers close it without a word."""
 
-    def __init__(self, connector: Connector, tls: ssl.SSLContext, *, idle_s: float) -> None:
+    def __init__(self, connector: Connector | ByProxy, tls: ssl.SSLContext, *, idle_s: float) -> None:
         self._connector = connector
         self._tls = tls
         self._idle_s = idle_s

@@ -20,7 +20,7 @@ _MAX_REST_BYTES = 128 * 1024
 
 _FINAL = 200  # statuses below it say that another one comes
 
-_CLOSED = "the receiver closed the connection without a reply"
+_CLOSED = "closed the connection without a reply"
 _BROKE = "the connection broke before a reply came"
 _INVALID = f"the reply is not valid HTTP, or its headers are over {MAX_HEAD_BYTES // 1024} KiB"
 
@@ -47,7 +47,8 @@ class _Stop(Exception):  # noqa: N818 - what the parser is told, and nobody else
 class Incoming:
     """The reply to one request, as far as it has come."""
 
-    def __init__(self, *, to_head: bool = False) -> None:
+    def __init__(self, *, to_head: bool = False, peer: str = "the receiver") -> None:
+        """`peer`: at the other end of the connection."""
         self.sent = False
         """Whether any byte of the request has left."""
         self.done = False
@@ -57,6 +58,7 @@ class Incoming:
         self.trouble = _BROKE
         """Why there is no reply, if there is none."""
         self._to_head = to_head
+        self._peer = peer
         self._status: int | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
@@ -99,7 +101,7 @@ class Incoming:
         if self.done:
             return
         self.done = True
-        self.trouble = _BROKE if broke else _CLOSED
+        self.trouble = _BROKE if broke else f"{self._peer} {_CLOSED}"
         names = {name.lower() for name, _ in self._headers}
         # Without a length the end of the connection is the end of the body.
         self._whole = self._status is not None and not broke and names.isdisjoint(_FRAMING)

@@ -15,7 +15,7 @@ import httpx  # noqa: TID251 - the URL must be read by the parser that sends it
 
 from heartfly.errors import InvalidValueError
 from heartfly.net.addresses import canonical
-from heartfly.net.rules import DEFAULT_PORTS, Rules
+from heartfly.net.rules import DEFAULT_PORTS, NOT_LISTED, Rules
 
 _MAX_LENGTH = 2048
 _SHAPE = re.compile(r"(?P<scheme>[^:/?#\s]*)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
@@ -50,6 +50,13 @@ def check_url(url: str, *, field: str, rules: Rules | None = None) -> str:
     if refusal := _unknown_rules(target) if rules is None else _refusal(target, rules):
         raise InvalidValueError(field, refusal)
     return url
+
+
+def check_listed(url: str, *, field: str, rules: Rules) -> None:
+    """Raise InvalidValueError if the list of where requests may go has no place for the URL's host."""
+    target = parse_target(url, field=field)
+    if rules.leaves_out(target.host, is_literal=target.is_literal):
+        raise InvalidValueError(field, f"leads to {target.host}: {NOT_LISTED}")
 
 
 def parse_target(url: str, *, field: str) -> Target:
@@ -119,6 +126,8 @@ def _refusal(target: Target, rules: Rules) -> str | None:
         return "leads to Heartfly itself"
     if target.is_literal:
         return rules.refusal(target.host, target.port)
+    if rules.leaves_out(target.host, is_literal=False):
+        return f"leads to {target.host}: {NOT_LISTED}"
     # A name on another port may lead to a network that the operator opened; nobody knows before it is resolved.
     if target.port not in rules.ports and not rules.allow:
         return f"uses port {target.port}, which is not open for requests to the internet"

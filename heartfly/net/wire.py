@@ -1,7 +1,8 @@
 """One connection: carries a request to the receiver and its reply back, with TLS or without.
 
-The socket comes connected from connect.py, to an address that was checked. What is read of a reply is
-reply.py's to say, time limits over a whole request are http.py's.
+The socket comes connected from connect.py, to an address that was checked, or from by_proxy.py, to the proxy; then
+the tunnel through it is opened here. What is read of a reply is reply.py's to say, of the proxy's tunnel.py's; time
+limits over a whole request are http.py's.
 """
 
 from __future__ import annotations
@@ -10,33 +11,66 @@ import asyncio
 import select
 import socket
 import ssl
-from typing import cast
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 from typing_extensions import override
 
 from heartfly.net.failures import RequestFailed
-from heartfly.net.reply import Incoming
+from heartfly.net.proxy import Proxy
+from heartfly.net.tunnel import Answer
+
+
+class Reading(Protocol):
+    """What is made of the bytes that come back."""
+
+    sent: bool
+    done: bool
+
+    def feed(self, data: bytes) -> None: ...
+    def end(self, *, broke: bool = False) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """By a forward proxy. `tls`: what the connection to itself is encrypted with; None: it is not."""
+
+    proxy: Proxy
+    tls: ssl.SSLContext | None
+    limit_s: float
+    """For TLS with the proxy and its answer to CONNECT."""
 
 
 class Wire(asyncio.Protocol):
     """`open` it first. One request at a time."""
 
-    def __init__(self, sock: socket.socket, *, host: str) -> None:
+    def __init__(self, sock: socket.socket, *, host: str, port: int = 0, way: Way | None = None) -> None:
+        """`way`: the socket leads to that proxy, and the receiver is at `port` of the host."""
         self._sock = sock
         self._host = host
+        self._port = port
+        self._way = way
         self._transport: asyncio.Transport | None = None
-        self._incoming: Incoming | None = None
+        self._incoming: Reading | None = None
         self._done: asyncio.Future[None] | None = None
         self._ended = False
 
     async def open(self, tls: ssl.SSLContext | None) -> None:
-        loop, name = asyncio.get_running_loop(), None if tls is None else self._host
+        """`tls`: with the receiver, end to end. Without it a proxy gets requests in the clear, and passes them on."""
+        if self._way is None:
+            await self._begin(tls, self._host, of="")
+            return
         try:
-            await loop.create_connection(lambda: self, sock=self._sock, ssl=tls, server_hostname=name)
-        except OSError as error:  # ssl.SSLError is one
-            raise RequestFailed(f"{self._host}: {'TLS: ' if tls else ''}{_words(error)}") from error
+            async with asyncio.timeout(self._way.limit_s):
+                await self._begin(self._way.tls, self._way.proxy.host, of="the proxy: ")
+                if tls is not None:
+                    await self._ask_for_tunnel(self._way.proxy)
+        except TimeoutError as error:
+            raise RequestFailed(f"{self._host}: the proxy did not answer within {self._way.limit_s:g} s") from error
+        if tls is not None:
+            await self._begin_inside(tls)
 
-    async def exchange(self, request: bytes, incoming: Incoming) -> None:
+    async def exchange(self, request: bytes, incoming: Reading) -> None:
         """Send the request; return when nothing more of its reply is wanted, or comes."""
         assert self._transport is not None
         if self._ended:
@@ -96,6 +130,31 @@ class Wire(asyncio.Protocol):
         self._end(broke=exc is not None)
 
     # --- inside
+
+    async def _begin(self, tls: ssl.SSLContext | None, name: str, *, of: str) -> None:
+        loop, name_of_tls = asyncio.get_running_loop(), None if tls is None else name
+        try:
+            await loop.create_connection(lambda: self, sock=self._sock, ssl=tls, server_hostname=name_of_tls)
+        except OSError as error:  # ssl.SSLError is one
+            raise RequestFailed(f"{self._host}: {of}{'TLS: ' if tls else ''}{_words(error)}") from error
+
+    async def _ask_for_tunnel(self, proxy: Proxy) -> None:
+        answer = Answer()
+        await self.exchange(proxy.connect_request(self._host, self._port), answer)
+        if answer.refusal is not None:
+            raise RequestFailed(f"{self._host}: {answer.refusal}")
+
+    async def _begin_inside(self, tls: ssl.SSLContext) -> None:
+        """TLS with the receiver, through the tunnel."""
+        assert self._transport is not None
+        loop = asyncio.get_running_loop()
+        try:
+            inner = await loop.start_tls(self._transport, self, tls, server_hostname=self._host)
+        except OSError as error:
+            raise RequestFailed(f"{self._host}: TLS: {_words(error)}") from error
+        if inner is None or self._ended:  # asyncio tells so of some connections that end in the handshake
+            raise RequestFailed(f"{self._host}: TLS: the connection was closed")
+        self._transport = inner
 
     def _end(self, *, broke: bool) -> None:
         self._ended = True

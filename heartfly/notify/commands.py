@@ -26,6 +26,8 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import budget_channels, channels, check_channels, checks, deliveries, notifications, projects
 from heartfly.db.types import UtcInstant
 from heartfly.errors import ConflictError, InvalidValueError, LimitError, NotFoundError, TooManyRequestsError
+from heartfly.net.rules import Rules
+from heartfly.net.urls import check_listed
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.claim import abandon
 from heartfly.notify.outbox import DEFAULT_EVENTS, PENDING, Entry, enqueue
@@ -66,10 +68,12 @@ def create_channel(
     sealer: Sealer,
     most: int | None = None,
     policy: AskedPolicy | None = None,
+    rules: Rules | None = None,
 ) -> Changed:
     """A new channel, for all checks of the project unless said otherwise. ConflictError: the name is taken.
 
-    NotFoundError: the project is being erased. LimitError: it has `most` channels.
+    NotFoundError: the project is being erased. LimitError: it has `most` channels. `rules`: an address that their list
+    leaves out is refused.
     """
     tenant.demand_living(tx, pid)
     count = sa.select(sa.func.count()).where(channels.c.pid == pid)
@@ -77,7 +81,7 @@ def create_channel(
         raise LimitError("channels in the project:", most, "limits.channels")
     values = {
         "name": _name(name),
-        "config_enc": _sealed(kind, config, sealer),
+        "config_enc": _sealed(kind, config, sealer, rules=rules),
         "events": [kind.value for kind in DEFAULT_EVENTS] if events is None else _events(events),
         "policy": None if policy is None else to_store(policy),
     }
@@ -103,17 +107,19 @@ def edit_channel(
     policy: AskedPolicy | None = None,
     at: datetime,
     sealer: Sealer,
+    rules: Rules | None = None,
 ) -> Changed:
     """Change what is given. With a new configuration, what waits to be tried again is tried at once.
 
-    `beside`: what is stored with the configuration though nobody can ask for it.
+    `beside`: what is stored with the configuration though nobody can ask for it. `rules`: as of a new channel; one
+    whose configuration stays keeps it.
     """
     row = _locked(tx, pid, channel_uuid)
     values: dict[str, Any] = {"rev": row.rev + 1}
     if name is not None:
         values["name"] = _name(name)
     if config is not None:
-        values["config_enc"] = _sealed(row.kind, config, sealer, beside=beside)
+        values["config_enc"] = _sealed(row.kind, config, sealer, beside=beside, rules=rules)
         _try_at_once(tx, pid, row.id, at)
     if events is not None:
         values["events"] = _events(events)
@@ -195,13 +201,24 @@ def _name_is_taken(name: object) -> ConflictError:
     return ConflictError(f"there is a channel {name} already")
 
 
-def _sealed(kind: str, config: Mapping[str, Any], sealer: Sealer, *, beside: Mapping[str, Any] | None = None) -> bytes:
+def _sealed(
+    kind: str,
+    config: Mapping[str, Any],
+    sealer: Sealer,
+    *,
+    beside: Mapping[str, Any] | None = None,
+    rules: Rules | None = None,
+) -> bytes:
     channel = CHANNELS.get(kind)
     if channel is None:
         raise InvalidValueError("kind", f"must be one of {', '.join(CHANNELS)}")
     if not isinstance(config, Mapping):
         raise InvalidValueError("config", "must be an object")
-    return sealer.seal(msgspec.json.encode({**channel.parse_config(config), **(beside or {})}))
+    parsed = channel.parse_config(config)
+    if rules is not None:
+        for field, url in channel.addresses(parsed):
+            check_listed(url, field=field, rules=rules)
+    return sealer.seal(msgspec.json.encode({**parsed, **(beside or {})}))
 
 
 def _events(events: Sequence[str]) -> list[str]:

@@ -102,6 +102,7 @@ async def create(request: PageRequest) -> Response[bytes]:
                 ids=api.ids,
                 sealer=api.sealer,
                 most=api.settings.limits.channels,
+                rules=api.reach.rules,
             )
         )
     except InvalidValueError as error:

@@ -59,6 +59,7 @@ async def save(request: PageRequest) -> Response[bytes]:
                 sealer=api.sealer,
                 rev=rev_of_form(form["rev"]),
                 kept=kept,
+                rules=api.reach.rules,
             )
         )
     except ChangedMeanwhileError:

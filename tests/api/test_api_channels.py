@@ -21,9 +21,13 @@ from heartfly.core.words import PingKind
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, notifications
+from heartfly.net.only_to import parse_only_to
+from heartfly.net.rules import Rules
+from heartfly.notify.channels.base import Reach
 from heartfly.sealing import Sealer
 from tests.api.conftest import START
 from tests.api.door import BASE_URL, Door, House, state_of
+from tests.notify.vendors import VENDORS
 from tests.sim_clock import SimClock
 from tests.world import SEALER
 
@@ -88,6 +92,45 @@ async def test_a_channel_that_can_reach_nobody_says_so_from_the_start(house: Hou
 
     assert "nothing is sent: no mail server is set (mail.host)" == made["warning"]
     assert [made["warning"]] == [channel["warning"] for channel in listed]
+
+
+async def test_an_address_that_the_operator_does_not_list_is_refused_by_its_field(
+    house: House, clock: SimClock
+) -> None:
+    world = house.world
+    listed = Reach(
+        rules=Rules(only_to=parse_only_to(["hooks.example.com", "*.example.net", "8.8.8.0/24"]), by_proxy=True)
+    )
+    api = native_api(replace(state_of(world.db, clock, world.ids), reach=listed))
+    bound, says = replace(house, full=Door(api, house.full.key)), "the setting outgoing.only_to does not list it"
+    made, other = await added(bound), await added(house, name="before", config={"url": "https://elsewhere.example/x"})
+    refused: list[tuple[str, str, Any, str]] = [
+        ("POST", "/v1/channels", {"kind": "webhook", "config": {"url": "https://elsewhere.example/x"}}, "config.url"),
+        ("POST", "/v1/channels", {"kind": "slack", "config": {"url": "https://8.8.4.4/x"}}, "config.url"),
+        ("POST", "/v1/channels", {"kind": "telegram", "config": VENDORS["telegram"].config}, "config.server"),
+        (
+            "POST",
+            "/v1/channels",
+            {"kind": "webhook", "config": {"url": HOOK, "up": {"url": "https://example.net/"}}},
+            "config.up.url",
+        ),
+        ("PATCH", f"/v1/channels/{made['id']}", {"config": {"url": "https://elsewhere.example/"}}, "config.url"),
+        ("PATCH", f"/v1/channels/{other['id']}", {"config": {"url": "https://elsewhere.example/y"}}, "config.url"),
+    ]
+
+    for method, path, asked, field in refused:
+        reply = await bound.full(method, path, {"name": "new"} | asked)
+        assert (422, [field]) == (reply.status, [error["field"] for error in reply.json["errors"]]), reply.json
+        assert says in reply.json["errors"][0]["message"]
+
+    assert {"url": HOOK, "secrets": [made["secret"]]} == await config_of(house, made)
+    renamed = await bound.full("PATCH", f"/v1/channels/{other['id']}", {"name": "still here"})
+    assert (200, f"nothing is delivered: leads to elsewhere.example: {says}") == (
+        renamed.status,
+        renamed.json["warning"],
+    )
+    for url in ("https://a.b.example.net/", "https://8.8.8.8/"):
+        assert 200 == (await bound.full("PATCH", f"/v1/channels/{made['id']}", {"config": {"url": url}})).status
 
 
 async def test_no_answer_but_the_first_holds_a_secret(house: House) -> None:

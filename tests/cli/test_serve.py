@@ -236,12 +236,14 @@ def test_the_schema_can_be_made_before_anything_serves(tmp_path: Path) -> None:
 
 def test_the_configuration_can_be_checked_without_serving(tmp_path: Path) -> None:
     good = heartfly(tmp_path, "check-config", HEARTFLY_MAIL__HOST="mx", HEARTFLY_MAIL__FROM_ADDRESS="a@example.com",
-                    HEARTFLY_MAIL__USERNAME="u", HEARTFLY_MAIL__PASSWORD="hunter2hunter2")  # fmt: skip
+                    HEARTFLY_MAIL__USERNAME="u", HEARTFLY_MAIL__PASSWORD="hunter2hunter2",
+                    HEARTFLY_OUTGOING__PROXY="http://hf:hunter2hunter2@10.0.0.1:3128")  # fmt: skip
     bad = heartfly(tmp_path, "check-config", HEARTFLY_SERVER__PORT="70000")
     unknown = heartfly(tmp_path, "check-config", HEARTFLY_SERVER__PROT="80")
 
     assert 0 == good.returncode
     assert "hunter2" not in good.stdout
+    assert 'proxy = "http://***@10.0.0.1:3128"' in good.stdout
     (tmp_path / "said.toml").write_text(good.stdout.replace('password = "***"', 'password = "p"'))
     assert "mx" == load(tmp_path / "said.toml", {}).mail.host  # what it prints is a configuration, every setting known
     assert (1, True) == (bad.returncode, "server.port" in bad.stderr)

@@ -59,7 +59,7 @@ EQUIVALENT = (
         why="TCP is what these families have for a stream",
     ),
     Equivalent(
-        function="heartfly.net.connect.xǁConnectorǁconnect",
+        function="heartfly.net.connect.xǁConnectorǁdial",
         old="trouble: Exception | None = None",
         new='trouble: Exception | None = ""',
         why="no list of allowed addresses is empty, so the first failure replaces it",

@@ -64,6 +64,8 @@ ROOMS = (
         tuple(f"heartfly/net/{name}.py" for name in ("addresses", "connect", "resolver", "rules", "urls")),
         (
             "tests/net/test_net_addresses.py",
+            "tests/net/test_net_only_to.py",
+            "tests/net/test_net_proxy.py",
             "tests/net/test_net_refusals.py",
             "tests/net/test_net_resolver.py",
             "tests/net/test_net_ssrf.py",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
@@ -23,12 +23,16 @@ from heartfly.net.addresses import parse_allow_private
 from heartfly.net.connect import Connector
 from heartfly.net.http import OutgoingHttp, RequestFailed
 from heartfly.net.rules import Rules
+from tests.net.forward_proxy import ForwardProxy
 from tests.net.sender import NO_AUTHORITIES
-from tests.net.ssrf_corpus import Case, cases
+from tests.net.ssrf_corpus import NAMES, Case, cases
 from tests.net.toxic_server import Exchange, ToxicServer, hang_up, raw, reply_and_close
 
 pytestmark = pytest.mark.anyio
 PUBLIC = "127.0.0.2"
+OUTER_NAMES = {"unix", *(name.lower().rstrip(".") for name in NAMES)} - {
+    *("localhost", "foo.localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+}
 
 
 @pytest.fixture
@@ -84,11 +88,20 @@ class Answers:
 
 
 @asynccontextmanager
-async def outgoing(trap: Trap, resolver: Answers, *, allow: Sequence[str] = ()) -> AsyncIterator[OutgoingHttp]:
+async def outgoing(
+    trap: Trap, resolver: Answers, *, allow: Sequence[str] = (), proxy: ForwardProxy | None = None
+) -> AsyncIterator[OutgoingHttp]:
     networks = [ip_network(network) for network in allow]
     ports = {80, 443, trap.port}
+    known = None if proxy is None else proxy.known()
     http = OutgoingHttp(
-        allow=networks, own_hosts=(), allowed_ports=ports, user_agent="x", resolver=resolver, tls=NO_AUTHORITIES
+        allow=networks,
+        own_hosts=(),
+        allowed_ports=ports,
+        proxy=known,
+        user_agent="x",
+        resolver=resolver,
+        tls=NO_AUTHORITIES,
     )
     try:
         yield http
@@ -117,6 +130,37 @@ async def test_no_url_leads_in_directly(trap: Trap) -> None:
             wrong[case.url] = repr(failed)
 
     assert ({}, 0) == (wrong, trap.n_connections)
+
+
+async def test_no_url_leads_in_by_a_proxy(trap: Trap) -> None:
+    """The proxy, which may reach everything, is not even asked."""
+    wrong = {}
+    async with ForwardProxy() as proxy:
+        for case in trap.cases():
+            async with outgoing(trap, Answers([case.address or "127.0.0.1"]), proxy=proxy) as http:
+                failed = await refusal(http, case.url)
+            refused = isinstance(failed.__cause__, ForbiddenAddressError | InvalidValueError)
+            if not (refused and failed.permanent and not failed.ambiguous):
+                wrong[case.url] = repr(failed)
+
+    assert ({}, [], 0) == (wrong, proxy.asked, proxy.connections + trap.n_connections)
+
+
+async def test_no_literal_address_leads_in_by_a_proxy_where_nobody_resolves_names(trap: Trap) -> None:
+    """Names of the corpus lead to the proxy then, and it is the proxy that must know better; addresses do not."""
+    n_asked = 0
+    async with ForwardProxy() as proxy:
+        for case in trap.cases():
+            async with outgoing(trap, Answers([]), proxy=proxy) as http:
+                if case.url.partition("://")[2].partition(":")[0].lower() in OUTER_NAMES:
+                    await http.request("GET", case.url, headers={})
+                    n_asked += 1
+                    continue
+                failed = await refusal(http, case.url)
+            assert failed.permanent, (case.url, failed)
+
+    assert OUTER_NAMES == {urlsplit(one.target).hostname for one in proxy.asked}
+    assert (32, 32, 0) == (n_asked, len(proxy.asked), trap.n_connections)
 
 
 async def test_no_spelling_leads_in_even_if_the_syntax_let_it_through(trap: Trap) -> None:
@@ -151,6 +195,19 @@ async def test_no_name_leads_in_by_dns(trap: Trap) -> None:
             wrong[address] = repr(failed)
 
     assert ({}, 0) == (wrong, trap.n_connections)
+
+
+async def test_no_name_leads_in_by_a_proxy_as_long_as_we_can_resolve_it(trap: Trap) -> None:
+    wrong = {}
+    async with ForwardProxy() as proxy:
+        for address in trap.addresses():
+            for answers in ([address], [PUBLIC, address]):
+                async with outgoing(trap, Answers(answers), allow=[PUBLIC], proxy=proxy) as http:
+                    failed = await refusal(http, f"http://hooks.example:{trap.port}/")
+                if not isinstance(failed.__cause__, ForbiddenAddressError):
+                    wrong[address] = repr(failed)
+
+    assert ({}, 0) == (wrong, proxy.connections + trap.n_connections)
 
 
 async def test_no_name_leads_in_when_its_answer_changes(trap: Trap) -> None:
@@ -193,6 +250,20 @@ async def test_no_redirect_leads_in(trap: Trap) -> None:
         assert len(targets) == len(public.requests)
 
     assert ({302}, 0) == (statuses, trap.n_connections)
+
+
+async def test_no_redirect_leads_in_by_a_proxy(trap: Trap) -> None:
+    async def redirect(exchange: Exchange) -> bool:
+        return await raw(f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{trap.port}/\r\n\r\n".encode())(exchange)
+
+    async with (
+        ToxicServer(redirect, host=PUBLIC, port=trap.port) as public,
+        ForwardProxy({f"hooks.example:{trap.port}": (PUBLIC, trap.port)}) as proxy,
+        outgoing(trap, Answers([]), proxy=proxy) as http,
+    ):
+        got = await http.request("GET", f"http://hooks.example:{trap.port}/", headers={})
+
+    assert (302, 1, 1, 0) == (got.status, len(public.requests), len(proxy.asked), trap.n_connections)
 
 
 async def test_of_mixed_answers_only_the_public_ones_are_used(trap: Trap) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,10 @@ import pytest
 
 from heartfly.errors import DeliveryError, InvalidValueError
 from heartfly.net.addresses import parse_allow_private
+from heartfly.net.http import OutgoingHttp
+from heartfly.net.only_to import parse_only_to
 from heartfly.net.rules import Rules
+from heartfly.net.urls import parse_target
 from heartfly.notify.channels import CHANNELS
 from heartfly.notify.channels.base import Channel, ChannelContext, Reach, exchange, retry_after_s
 from heartfly.notify.channels.told_by_settings import ToldBySettings
@@ -71,6 +75,43 @@ def test_what_cannot_be_reached_is_known_as_soon_as_it_is_set_up(kind: str, conf
 
     assert word in (CHANNELS[kind].hindrance(config, nothing) or "")
     assert CHANNELS[kind].hindrance(config, everything) is None
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CHANNELS if kind not in {"email", "apprise"}])
+def test_every_kind_that_sends_by_http_says_where_to(kind: str) -> None:
+    """What it does not say could not be bound by the operator's list. What is shown says the same hosts."""
+    channel, config = CHANNELS[kind], CONFIGS[kind]
+
+    stored, shown = (
+        {path: parse_target(url, field=path).host for path, url in channel.addresses(one)}
+        for one in (config, channel.public_config(config))
+    )
+
+    assert stored == shown
+    assert set(re.findall(r"https://([^/']+)", repr(config))) <= set(stored.values())
+    assert stored
+
+
+@pytest.mark.parametrize("kind", ["email", "apprise"])
+def test_mail_and_apprise_are_not_bound_by_the_list(kind: str) -> None:
+    assert [] == list(CHANNELS[kind].addresses(CONFIGS[kind]))
+
+
+def test_a_vendor_that_is_asked_without_a_choice_must_be_listed_too() -> None:
+    config = VENDORS["pagerduty"].config
+    told = CHANNELS["pagerduty"].hindrance(config, Reach(rules=Rules(only_to=parse_only_to(["hooks.slack.com"]))))
+
+    assert (
+        "nothing is delivered: leads to events.pagerduty.com: the setting outgoing.only_to does not list it"
+    ) == told
+
+
+def test_a_webhook_that_differs_for_a_beginning_says_which_address_is_closed() -> None:
+    reach = Reach(rules=Rules(only_to=parse_only_to(["hooks.example.com"])))
+
+    told = CHANNELS["webhook"].hindrance(CONFIGS["webhook"], reach)
+
+    assert "nothing is delivered to config.down.url: leads to down.example.com: " in (told or "")
 
 
 def test_slack_is_sent_one_message_a_second() -> None:
@@ -181,6 +222,22 @@ async def test_nobody_there_is_tried_again(receiver: HttpReceiver, context: Chan
     with pytest.raises(DeliveryError) as failure:
         await exchange(context, "POST", receiver.url, headers={}, body=b"{}")
     assert (failure.value.ambiguous, failure.value.permanent) == (False, False)
+
+
+@pytest.mark.anyio
+async def test_what_the_operator_does_not_list_is_never_tried(receiver: HttpReceiver) -> None:
+    http = OutgoingHttp(
+        allow=parse_allow_private(value=True),
+        own_hosts=(),
+        user_agent="Heartfly/test",
+        only_to=parse_only_to(["hooks.example"]),
+    )
+    with pytest.raises(DeliveryError) as failure:
+        await exchange(ChannelContext(http=http, mail=None), "POST", receiver.url, headers={}, body=b"{}")
+    await http.aclose()
+
+    assert "127.0.0.1: the setting outgoing.only_to does not list it" == str(failure.value)
+    assert (True, False, []) == (failure.value.permanent, failure.value.ambiguous, receiver.requests)
 
 
 @pytest.mark.anyio

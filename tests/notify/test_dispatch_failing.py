@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,8 +12,13 @@ from heartfly.audit.record import CLI
 from heartfly.core.words import AlertKind
 from heartfly.db.models import channels
 from heartfly.errors import DeliveryError
+from heartfly.net.addresses import parse_allow_private
+from heartfly.net.http import OutgoingHttp
+from heartfly.net.only_to import parse_only_to
 from heartfly.notify.commands import Changed, send_test
 from heartfly.notify.message import Delivery
+from tests.net.forward_proxy import ForwardProxy, says
+from tests.net.sender import Names
 from tests.notify.examples import at
 from tests.notify.post_office import PostOffice, ScriptedChannel
 from tests.notify.receivers import HttpReceiver
@@ -64,6 +70,42 @@ async def test_a_permanent_failure_is_told_on_another_channel_at_once(post: Post
     row = await post.channel_row(broken)
     assert (NOW, alert.channel.error) == (row.failing_since, row.last_error)
     assert (await post.channel_row(well)).failing_since is None
+
+
+async def test_an_address_that_the_operator_lists_no_more_fails_for_good_and_the_log_of_deliveries_says_why(
+    post: PostOffice, receiver: HttpReceiver
+) -> None:
+    broken, scripted = await post.webhook(receiver.url), ScriptedChannel()
+    await post.scripted()
+    await post.alert([broken.channel_id])
+    http = OutgoingHttp(
+        allow=parse_allow_private(value=True), own_hosts=(), user_agent="x", only_to=parse_only_to(["hooks.example"])
+    )
+    post.context = replace(post.context, http=http)
+
+    assert await post.dispatcher(scripted).round(NOW) is None
+    await http.aclose()
+
+    told = "127.0.0.1: the setting outgoing.only_to does not list it"
+    ((alert,),) = [delivery.alerts for delivery in scripted.sent]
+    assert (AlertKind.CHANNEL_FAILING, told) == (alert.kind, alert.channel and alert.channel.error)
+    assert told in [attempt.error for attempt in await post.attempts()]
+    assert ((await post.channel_row(broken)).failing_since, []) == (NOW, receiver.requests)
+
+
+async def test_what_a_proxy_does_not_let_through_is_tried_again_and_is_no_duplicate_then(post: PostOffice) -> None:
+    hook = await post.webhook("https://hooks.invalid/canary")
+    await post.alert([hook.channel_id])
+    async with ForwardProxy(rude=says(b"HTTP/1.1 403 Forbidden\r\n\r\n")) as proxy:
+        http = OutgoingHttp(allow=(), own_hosts=(), user_agent="x", proxy=proxy.known(), resolver=Names())
+        post.context = replace(post.context, http=http)
+        again_at = await post.dispatcher().round(NOW)
+        await http.aclose()
+
+    (attempt,) = await post.attempts()
+    (delivery,) = await post.deliveries()
+    assert "hooks.invalid: the proxy does not connect, it answered 403" == attempt.error
+    assert ("pending", False, True) == (delivery.state, delivery.possible_duplicate, again_at is not None)
 
 
 async def test_it_is_told_once_until_a_message_arrives_again(post: PostOffice) -> None:

@@ -65,6 +65,7 @@ async def create_channel(request: ApiRequest, data: JSONBody[ChannelIn]) -> Resp
             sealer=api.sealer,
             most=api.settings.limits.channels,
             policy=asked_policy(data.policy),
+            rules=api.reach.rules,
         )
     )
     answer = await _told(request, uuid, secret=secret, status=201)
@@ -98,6 +99,7 @@ async def edit_channel(
             sealer=api.sealer,
             rev=rev,
             policy=asked_policy(data.policy),
+            rules=api.reach.rules,
         )
     )
     return await _told(request, channel_id)

@@ -7,7 +7,7 @@ When to send, how often to retry and what is recorded is the dispatcher's.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -104,12 +104,21 @@ class Channel(ABC):
         """Return the end of what a rotation of its secret replaced, past or to come. None: nothing was."""
         return None
 
+    def addresses(self, _config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """Every URL that is sent to, after the field that says it, such as `config.url`."""
+        return ()
+
     def hindrance(self, config: Mapping[str, Any], reach: Reach) -> str | None:
-        """Why nothing that this configuration names can be reached as the server is set up; None: it may be.
+        """Why something that this configuration names cannot be reached as the server is set up; None: it may be.
 
         `config`: as it is shown, secrets masked. The connection decides in the end: what a name leads to is not asked.
         """
-        del config, reach
+        for path, url in self.addresses(config):
+            try:
+                check_url(url, field=path, rules=reach.rules)
+            except InvalidValueError as error:
+                what = "" if path.count(".") == 1 else f" to {path}"
+                return f"nothing is delivered{what}: {error.message}"
         return None
 
     @abstractmethod
@@ -158,15 +167,6 @@ def url_secrets(url: str) -> set[str]:
     parts = urlsplit(url)
     rest = url.removeprefix(f"{parts.scheme}://{parts.netloc}")
     return {url, rest} if len(rest) > 1 else {url}
-
-
-def closed_to(config: Mapping[str, Any], reach: Reach) -> str | None:
-    """The `hindrance` of a channel that sends to `url`."""
-    try:
-        check_url(str(config["url"]), field="config.url", rules=reach.rules)
-    except InvalidValueError as error:
-        return f"nothing is delivered: {error.message}"
-    return None
 
 
 async def exchange(

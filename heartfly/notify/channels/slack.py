@@ -18,9 +18,7 @@ from heartfly.notify import fit
 from heartfly.notify.channels.base import (
     Channel,
     ChannelContext,
-    Reach,
     Receipt,
-    closed_to,
     digest_in,
     exchange,
     masked_url,
@@ -76,8 +74,8 @@ class SlackChannel(Channel):
         return {"url": masked_url(config["url"]), **shown}
 
     @override
-    def hindrance(self, config: Mapping[str, Any], reach: Reach) -> str | None:
-        return closed_to(config, reach)
+    def addresses(self, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        return [("config.url", config["url"])]
 
     @override
     async def send(self, delivery: Delivery, config: Mapping[str, Any], context: ChannelContext) -> Receipt:

@@ -7,7 +7,7 @@ channel's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,11 +16,10 @@ from typing_extensions import override
 
 from heartfly.errors import InvalidValueError
 from heartfly.net.http import Reply
-from heartfly.net.urls import check_url, parse_target
+from heartfly.net.urls import parse_target
 from heartfly.notify.channels.base import (
     MASK,
     Channel,
-    Reach,
     digest_in,
     masked_url,
     refuse_unknown,
@@ -113,14 +112,8 @@ class ToldBySettings(Channel):
         return ", ".join(named) or str(public.get("url") or self.value(public, "server"))
 
     @override
-    def hindrance(self, config: Mapping[str, Any], reach: Reach) -> str | None:
-        for one in self.settings:
-            if one.is_url:
-                try:
-                    check_url(self.value(config, one.name), field=f"config.{one.name}", rules=reach.rules)
-                except InvalidValueError as error:
-                    return f"nothing is delivered: {error.message}"
-        return None
+    def addresses(self, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        return [(f"config.{one.name}", self.value(config, one.name)) for one in self.settings if one.is_url]
 
     def is_one_server(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         """Whether two configurations, apart from their secrets, send to the same."""

@@ -6,7 +6,7 @@ Signatures follow Standard Webhooks. The JSON is event.py's, templates are place
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -20,9 +20,7 @@ from heartfly.notify.channels.base import (
     MASK,
     Channel,
     ChannelContext,
-    Reach,
     Receipt,
-    closed_to,
     exchange,
     masked_url,
     refuse_unknown,
@@ -98,8 +96,9 @@ class WebhookChannel(Channel):
         return _retired_until(config)
 
     @override
-    def hindrance(self, config: Mapping[str, Any], reach: Reach) -> str | None:
-        return closed_to(config, reach)
+    def addresses(self, config: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        parts = zip(("config", "config.down", "config.up"), _requests(config), strict=True)
+        return [(f"{path}.url", request["url"]) for path, request in parts if "url" in request]
 
     @override
     async def send(self, delivery: Delivery, config: Mapping[str, Any], context: ChannelContext) -> Receipt:
