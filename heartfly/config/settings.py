@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import force_setattr
 from typing_extensions import override
 
+from heartfly.config.accounts import Accounts
 from heartfly.config.disk import Disk, Spool
 from heartfly.config.section import Network, Seconds, Section, networks_in
 from heartfly.config.server import Server
@@ -292,6 +293,7 @@ class Metrics(Section, frozen=True):
 
 class Settings(Section, frozen=True):
     server: Server = Server()
+    accounts: Accounts = Accounts()
     database: Database = Database()
     data: Data = Data()
     disk: Disk = Disk()
