@@ -535,3 +535,37 @@ async def test_a_passkey_that_comes_or_goes_is_told_without_its_name(mailed: Mai
 
     assert {FactorChange.PASSKEY_ADDED, FactorChange.PASSKEY_REMOVED} == {one["Subject"] for one in mailed.letters}
     assert not [one for one in mailed.letters if "555" in part_of(one, "plain") + part_of(one, "html")]
+
+
+async def test_who_administers_sees_who_has_what(town: Town, over_https: Pages, clock: SimClock) -> None:
+    owner, admin = await at(town, over_https), await at(town, over_https, "admin@example.com")
+    member = await at(town, over_https, "member@example.com")
+    await set_up(owner, clock)
+    await make(owner, new())
+    await set_up(admin, clock)
+    for name in ("One", "Two"):
+        await make(member, new(), name=name)
+
+    def beside(page: str) -> dict[str, str]:
+        its = re.compile(r'>(\w+)@example.com<.*data-label="Beside the password">(.*?)</td>', re.DOTALL)
+        rows = (its.search(row) for row in page.split("<tr>"))
+        return {found[1]: re.sub(r"<[^>]+>", "", found[2]) for found in rows if found}
+
+    seen = beside((await admin.get(TEAM)).body.decode())
+    assert {
+        "owner": "second step, 1 passkey", "admin": "second step", "member": "2 passkeys",
+        "temp": "nothing yet", "viewer": "nothing yet",
+    } == seen  # fmt: skip
+    assert {} == beside((await member.get(TEAM)).body.decode())
+    assert "Beside the password" not in (await member.get(TEAM)).body.decode()
+
+
+@on_sqlite
+async def test_the_system_page_says_what_is_demanded(town: Town, clock: SimClock, web: WebState) -> None:
+    owner = await town.owner()
+    await set_up(owner, clock)
+    said = [
+        re.findall(r"<dt>Signing in</dt><dd>([^<]+)", (await one.get("/system")).body.decode())
+        for one in (owner, Browser(pages(web), cookies=owner.cookies))
+    ]
+    assert [["more than a password is demanded of everybody "], ["a password is enough "]] == said
