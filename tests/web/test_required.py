@@ -47,6 +47,7 @@ from tests.web.test_passkeys import PAGE as PASSKEYS
 from tests.web.test_second_step import PAGE, STEP, first_step, hidden, prove, set_up
 from tests.web.test_setup import finish
 from tests.web.test_team import JOAN, TEAM, Mailed, accept, link_in, mailed, part_of
+from tests.web.test_valid_html import troubles
 from tests.web.test_who_may import ELSEWHERE, ROUTES, is_safe
 from tests.world import SEALER, make_world
 
@@ -158,6 +159,13 @@ async def test_the_page_says_why_and_both_ways_and_lets_one_go(town: Town, over_
     assert "Main" not in page
     assert (303, "/sign-in") == ((out := await bound.post("/sign-out")).status, out.headers["location"])
     assert (303, True) == ((late := await bound.get(REQUIRED)).status, "/sign-in?" in late.headers["location"])
+
+
+async def test_what_is_shown_meanwhile_is_valid_html(town: Town, over_https: Pages) -> None:
+    bound, plain = await at(town, over_https), await town.owner()
+    shown = [await one.get(path) for one in (bound, plain) for path in (REQUIRED, PAGE, PASSKEYS)]
+    assert [200] * 6 == [reply.status for reply in shown]
+    assert [] == [trouble for reply in shown for trouble in troubles(reply.body.decode())]
 
 
 async def test_where_nothing_is_demanded_there_is_no_such_page(town: Town, web: WebState) -> None:

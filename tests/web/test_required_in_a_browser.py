@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.server_process import Server
+from tests.web.gates import DESKTOP, LONG_MS, Gates
+from tests.web.test_gates import Walk
 from tests.web.test_in_a_browser import chromium, server, watched
 from tests.web.test_live_in_a_browser import LIMIT_MS
 from tests.web.test_passkeys_in_a_browser import AUTHENTICATOR, named
@@ -19,6 +21,28 @@ __all__ = ["chromium", "server"]
 PASSWORD = "correct horse battery"
 
 
+def test_the_pages_of_who_has_only_a_password_hold_what_all_pages_hold(server: Server, chromium: Any) -> None:
+    server.settings["ACCOUNTS__SECOND_STEP"] = "required"
+    url = named(server)
+    page = chromium.new_context(viewport={"width": DESKTOP, "height": 900}, locale="en").new_page()
+    page.set_default_timeout(LONG_MS)
+    come_first(server, page)
+    walk = Walk(Gates(page, url), all_looks=True)
+    for path in ("/required", "/required?next=/p/main/incidents", "/2fa", "/passkeys"):
+        walk.at(f"/account/security{path}")
+    walk.sent("/account/security/passkeys", {"name": "Phone", "password": "wrong"}, 422)
+    assert not walk.wrong, "\n".join(walk.wrong)
+
+
+def come_first(server: Server, page: Any) -> None:
+    (setup,) = re.findall(r"http\S+/setup\?token=\S+", (server.folder / "server.log").read_text())
+    page.goto(setup)
+    for field, value in (("email", "ada@example.com"), ("password", PASSWORD), ("again", PASSWORD)):
+        page.fill(f"#{field}", value)
+    page.click("button.main")
+    page.wait_for_url("**/account/security/required?*")
+
+
 def test_the_first_administrator_makes_a_passkey_before_anything_else_opens(server: Server, chromium: Any) -> None:
     server.settings["ACCOUNTS__SECOND_STEP"] = "required"
     url, troubles = named(server), list[str]()
@@ -26,12 +50,7 @@ def test_the_first_administrator_makes_a_passkey_before_anything_else_opens(serv
     devices = page.context.new_cdp_session(page)
     devices.send("WebAuthn.enable")
     devices.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
-    (setup,) = re.findall(r"http\S+/setup\?token=\S+", (server.folder / "server.log").read_text())
-    page.goto(setup)
-    for field, value in (("email", "ada@example.com"), ("password", PASSWORD), ("again", PASSWORD)):
-        page.fill(f"#{field}", value)
-    page.click("button.main")
-    page.wait_for_url("**/account/security/required?*")
+    come_first(server, page)
     assert page.is_visible("text=wants more than a password of everybody")
     page.goto(f"{url}/p/main/incidents")
     page.wait_for_url("**/account/security/required?next=*incidents")
