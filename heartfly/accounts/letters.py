@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from heartfly.accounts.invites import Invited
 from heartfly.errors import DeliveryError, InvalidValueError
@@ -61,6 +62,43 @@ def invite_letter(made: Invited, link: str, *, inviter: str) -> Letter:
         link=link,
         link_text="Join the project",
         after=(f"The link works once, until {until(made.expires_at)}. {unknown}",),
+    )
+
+
+class FactorChange(StrEnum):
+    """What became of a second step or a passkey, as the letter's subject says it."""
+
+    CODE_ON = "A second step was switched on for your Heartfly account"
+    CODE_REPLACED = "Another app makes the codes of your Heartfly account"
+    CODE_OFF = "The second step of your Heartfly account was switched off"
+    BACKUP_CODES = "Your Heartfly account has new backup codes"
+    PASSKEY_ADDED = "A passkey was added to your Heartfly account"
+    PASSKEY_REMOVED = "A passkey of your Heartfly account was removed"
+
+
+_UNASKED = (
+    "somebody knows your password: choose another one, remove what is not yours, and tell whoever runs this Heartfly "
+    "at once."
+)
+_HELPED = "Who cannot sign in any more is helped on the server, by `heartfly user reset` and `… reset-2fa --passkeys`."
+
+
+def factor_letter(email: str, change: FactorChange, *, at: datetime, place: str, base_url: str) -> Letter:
+    """To the account's owner, whoever did it. `place`: the address that it was done from.
+
+    Without the passkey's name: whoever adds one writes that, and nobody shall write to somebody else in our name.
+    """
+    return Letter(
+        kind="factor",
+        to=email,
+        subject=change.value,
+        before=(f"It was done at {until(at)}, from the address {place}, by somebody who is signed in as {email}.",),
+        link=f"{base_url}/account/security",
+        link_text="See what opens your account",
+        after=(
+            f"If it was not you, {_UNASKED}",
+            _HELPED,
+        ),
     )
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.accounts.factors import demand_another, demand_none
 from heartfly.accounts.queries import number_of
 from heartfly.accounts.relying_party import Challenge, Made
 from heartfly.accounts.second_step import tell_projects
@@ -41,9 +42,17 @@ async def passkey_of(read: AsyncConnection, credential: str) -> Row[Any] | None:
     return (await read.execute(sa.select(passkeys).where(passkeys.c.credential == credential))).first()
 
 
-def add_passkey(tx: Tx, user_id: int, made: Made, *, name: str, actor: Actor, at: datetime, ids: IdSource) -> None:
-    """InvalidValueError names the field `name`. ConflictError: he has 20, or this one is somebody's already."""
+def add_passkey(
+    tx: Tx, user_id: int, made: Made, *, name: str, actor: Actor, at: datetime, ids: IdSource, first: bool = False
+) -> None:
+    """`first`: only if he has nothing beside his password.
+
+    InvalidValueError names the field `name`. ConflictError: he has 20, this one is somebody's already, or it would not
+    be the first.
+    """
     name = text.name(name, field="name", most=LONGEST_NAME)
+    if first:
+        demand_none(tx, user_id)
     # One after another for each user, so that two at once do not both become the twentieth.
     query = sa.select(users.c.id).where(users.c.id == user_id)
     tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query)
@@ -78,12 +87,26 @@ def rename_passkey(tx: Tx, user_id: int, which: str, *, name: str, actor: Actor,
     tell_projects(tx, user_id, Action.MEMBER_RENAME_PASSKEY, before=before, after=after, actor=actor, at=at, ids=ids)
 
 
-def remove_passkey(tx: Tx, user_id: int, which: str, *, actor: Actor, at: datetime, ids: IdSource) -> None:
-    """Nobody signs in by it any more. NotFoundError, for one of somebody else too."""
+def remove_passkey(
+    tx: Tx, user_id: int, which: str, *, actor: Actor, at: datetime, ids: IdSource, more_demanded: bool = False
+) -> None:
+    """Nobody signs in by it any more. NotFoundError, for one of somebody else too.
+
+    LastFactorError: a password alone is not enough (`more_demanded`), and nothing else would be left.
+    """
     was = _mine(tx, user_id, which)
+    if more_demanded:
+        demand_another(tx, user_id, n_passkeys=1)
     tx.conn.execute(sa.delete(passkeys).where(passkeys.c.id == was.id))
     before = {"passkey": was.name}
     tell_projects(tx, user_id, Action.MEMBER_REMOVE_PASSKEY, before=before, after={}, actor=actor, at=at, ids=ids)
+
+
+def remove_passkeys(tx: Tx, user_id: int, *, actor: Actor, at: datetime, ids: IdSource) -> None:
+    """All of them, for who lost what they are on."""
+    mine = sa.select(passkeys.c.id).where(passkeys.c.user_id == user_id).order_by(passkeys.c.id)
+    for which in tx.conn.execute(mine).scalars().all():
+        remove_passkey(tx, user_id, str(which), actor=actor, at=at, ids=ids)
 
 
 def begin_by_passkey(

@@ -15,7 +15,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.accounts.sessions import begin
+from heartfly.accounts.factors import demand_another, demand_none
+from heartfly.accounts.sessions import begin, end_all
 from heartfly.audit.record import Action, Actor, Facts, record
 from heartfly.core import totp
 from heartfly.db.changes import Tx
@@ -127,12 +128,27 @@ def begin_by_code(
 
 
 def switch_on(
-    tx: Tx, user_id: int, secret: bytes, code: str, *, sealer: Sealer, actor: Actor, at: datetime, ids: IdSource
+    tx: Tx,
+    user_id: int,
+    secret: bytes,
+    code: str,
+    *,
+    sealer: Sealer,
+    actor: Actor,
+    at: datetime,
+    ids: IdSource,
+    first: bool = False,
+    replaces: bool = False,
 ) -> list[str]:
     """Returns the backup codes, the only time that they are seen. `code`: the first that the app made of the secret.
 
-    InvalidValueError names the field `code`. ConflictError: it is on.
+    `first`: only if he has nothing beside his password; `replaces`: the one that is on goes, so that another app takes
+    its place. InvalidValueError names the field `code`. ConflictError: it is on, or it would not be the first.
     """
+    if first:
+        demand_none(tx, user_id)
+    if replaces:
+        switch_off(tx, user_id, actor=actor, at=at, ids=ids)
     query = sa.select(users.c.totp_enc).where(users.c.id == user_id)
     if tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query).scalar_one() is not None:
         raise ConflictError("the second step is on already")
@@ -156,21 +172,33 @@ def renew_codes(tx: Tx, user_id: int, *, actor: Actor, at: datetime, ids: IdSour
     return _new_codes(tx, user_id)
 
 
-def switch_off(tx: Tx, user_id: int, *, actor: Actor, at: datetime, ids: IdSource) -> None:
-    """The password alone is enough from then on. Nothing happens if it was off."""
+def switch_off(tx: Tx, user_id: int, *, actor: Actor, at: datetime, ids: IdSource, more_demanded: bool = False) -> bool:
+    """The password alone is enough from then on. False: it was off, and nothing happened.
+
+    LastFactorError: it is not enough (`more_demanded`), and there is no passkey.
+    """
+    if more_demanded:
+        demand_another(tx, user_id, by_code=True)
     on = (users.c.id == user_id, users.c.totp_enc.is_not(None))
     off = {"totp_enc": None, "totp_step": None, "totp_since": None}
-    if tx.conn.execute(sa.update(users).where(*on).values(off)).rowcount:
+    was_on = tx.conn.execute(sa.update(users).where(*on).values(off)).rowcount > 0
+    if was_on:
         tell_projects(tx, user_id, Action.MEMBER_SECOND_STEP_OFF, actor=actor, at=at, ids=ids)
     tx.conn.execute(sa.delete(backup_codes).where(backup_codes.c.user_id == user_id))
+    return was_on
 
 
-def switch_off_by_email(tx: Tx, email: str, *, actor: Actor, at: datetime, ids: IdSource) -> None:
-    """For who lost his phone and his codes. NotFoundError: nobody has that address."""
+def switch_off_by_email(tx: Tx, email: str, *, actor: Actor, at: datetime, ids: IdSource) -> int:
+    """For who lost his phone and his codes; returns his id. NotFoundError: nobody has that address.
+
+    His sessions end: where a second step is demanded, one that somebody else has must not set up the next.
+    """
     user_id = tx.conn.execute(sa.select(users.c.id).where(users.c.email_norm == email.strip().lower())).scalar()
     if user_id is None:
         raise NotFoundError(f"there is no user {email[:254]}")
     switch_off(tx, user_id, actor=actor, at=at, ids=ids)
+    end_all(tx, user_id)
+    return int(user_id)
 
 
 def _new_codes(tx: Tx, user_id: int) -> list[str]:

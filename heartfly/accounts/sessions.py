@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.accounts.factors import factors_of, has_factor
 from heartfly.accounts.members import Role
 from heartfly.accounts.queries import number_of
 from heartfly.db.changes import Tx
@@ -40,6 +41,8 @@ class Session:
     email: str
     zone: str
     seen_at: datetime
+    has_factor: bool
+    """A second step or a passkey is set up: by who opened this session, or to open it."""
     name: str = ""
     theme: str = ""
     density: str = ""
@@ -79,15 +82,18 @@ def begin(
     at: datetime,
     ids: IdSource,
     by_code: bool = False,
+    more_demanded: bool = False,
 ) -> str | None:
     """A new session; returns its token, for the cookie. `replaces`: the token that the browser had, which ends.
 
     None: the password has been changed since `password_hash` was read, or the second step was switched on since, and
-    no code has counted (`by_code`).
+    no code has counted (`by_code`); or a password alone is not enough (`more_demanded`), and he has more to show.
     """
     query = sa.select(users.c.password_hash, users.c.totp_enc.is_not(None).label("needs_code"))
     row = tx.conn.execute(query.where(users.c.id == user_id).with_for_update(key_share=True)).first()
     if row is None or row.password_hash != password_hash or (row.needs_code and not by_code):
+        return None
+    if more_demanded and not by_code and factors_of(tx, user_id).has_any:
         return None
     end_of_token(tx, replaces)
     token = secrets.token_urlsafe(32)
@@ -113,6 +119,7 @@ async def session_of(read: AsyncConnection, token: str, *, now: datetime) -> Ses
             sessions.c.id,
             sessions.c.user_id,
             sessions.c.seen_at,
+            has_factor().label("has_factor"),
             *(users.c.email, users.c.zone, users.c.name, users.c.theme, users.c.density),
         )
         .join(users, users.c.id == sessions.c.user_id)
@@ -147,6 +154,11 @@ def revoke_others(tx: Tx, user_id: int, session_id: int) -> None:
     tx.conn.execute(sa.delete(sessions).where(sessions.c.user_id == user_id, sessions.c.id != session_id))
 
 
+def end_all(tx: Tx, user_id: int) -> None:
+    """He is signed out everywhere."""
+    tx.conn.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
+
+
 def end_of_token(tx: Tx, token: str) -> None:
     """Whoever holds it is signed out. Of a token that nobody has nothing comes."""
     if len(token) == _TOKEN and token.isascii():
@@ -171,8 +183,13 @@ async def memberships_of(read: AsyncConnection, user_id: int) -> list[Membership
     return [Membership(row.id, row.slug, row.name, Role(row.role)) for row in await read.execute(query)]
 
 
-async def still_in(read: AsyncConnection, pid: int, tokens: Collection[str], *, now: datetime) -> dict[str, Membership]:
-    """Of these tokens those whose session lives and whose user is in the project; the others are left out."""
+async def still_in(
+    read: AsyncConnection, pid: int, tokens: Collection[str], *, now: datetime, more_demanded: bool = False
+) -> dict[str, Membership]:
+    """Of these tokens those whose session lives and whose user is in the project; the others are left out.
+
+    `more_demanded`: and who has something beside his password.
+    """
     by_hash = {digest(token): token for token in tokens if len(token) == _TOKEN and token.isascii()}
     query = (
         sa.select(sessions.c.token_hash, projects.c.id, projects.c.slug, projects.c.name, members.c.role)
@@ -180,6 +197,8 @@ async def still_in(read: AsyncConnection, pid: int, tokens: Collection[str], *, 
         .join(projects, projects.c.id == members.c.pid)
         .where(sessions.c.token_hash.in_(list(by_hash)), members.c.pid == pid, *_alive(now))
     )
+    if more_demanded:
+        query = query.join(users, users.c.id == sessions.c.user_id).where(has_factor())
     rows = await read.execute(query)
     return {by_hash[row.token_hash]: Membership(row.id, row.slug, row.name, Role(row.role)) for row in rows}
 

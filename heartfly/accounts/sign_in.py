@@ -14,6 +14,7 @@ from functools import cache
 
 import sqlalchemy as sa
 
+from heartfly.accounts.factors import has_passkey
 from heartfly.accounts.passwords import hashed, matches
 from heartfly.accounts.turnstile import Turnstile
 from heartfly.clock import Clock
@@ -42,11 +43,12 @@ class TooManyTriesError(OverloadedError):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """`needs_code`: the password alone is not enough."""
+    """`needs_code`: the password alone is not enough. `has_passkey`: nor is it where more is demanded of everybody."""
 
     user_id: int
     password_hash: str
     needs_code: bool
+    has_passkey: bool
 
 
 class Tries:
@@ -134,8 +136,8 @@ class SignIn:
         self._tries.begin(email, place, self._clock.monotonic())
         row = None
         if "\x00" not in email and email.isascii():
-            columns = (users.c.id, users.c.password_hash, users.c.totp_enc.is_not(None).label("needs_code"))
-            query = sa.select(*columns).where(users.c.email_norm == email)
+            has = (users.c.totp_enc.is_not(None).label("needs_code"), has_passkey().label("has_passkey"))
+            query = sa.select(users.c.id, users.c.password_hash, *has).where(users.c.email_norm == email)
             async with self._database.read() as read:
                 row = (await read.execute(query)).first()
         try:
@@ -149,7 +151,7 @@ class SignIn:
         if row is None or not good:
             raise UnauthenticatedError("the address and the password do not go together")
         self._tries.forgive(email, place)
-        return Known(row.id, row.password_hash, bool(row.needs_code))
+        return Known(row.id, row.password_hash, bool(row.needs_code), bool(row.has_passkey))
 
 
 @cache

@@ -171,7 +171,8 @@ def _listening(app: App, new: NewProject | None, setup: str, shown: Shown | None
     app.front.load()
     database = "postgresql" if app.ground.database.on_postgres else "sqlite"
     data = str(app.ground.settings.data.dir)
-    line("start", version=__version__, database=database, address=app.base_url, data=data)
+    demanded = app.ground.settings.accounts.second_step
+    line("start", version=__version__, database=database, address=app.base_url, data=data, second_step=demanded)
     _say_hello(app, new, setup)
     if shown is not None:
         click.echo(shown.greeting(app.base_url))

@@ -11,10 +11,13 @@ import rich_click as click
 from heartfly.accounts import commands as accounts
 from heartfly.accounts import second_step
 from heartfly.accounts.erasure import erase_by_email
+from heartfly.accounts.factors import factors_of
+from heartfly.accounts.passkeys import remove_passkeys
 from heartfly.accounts.passwords import hashed
 from heartfly.audit.record import CLI
 from heartfly.cli.options import CONFIG, DATA, PASSWORD_STDIN, password_from, settings_from
 from heartfly.cli.output import AS_JSON, say
+from heartfly.db.changes import Tx
 from heartfly.ground import Ground, open_ground
 
 
@@ -67,17 +70,32 @@ def reset(*, email: str, password_stdin: bool, as_json: bool, config: Path | Non
 
 @user_group.command("reset-2fa")
 @click.option("--email", required=True, help="The address of who lost his phone and his backup codes.")
+@click.option("--passkeys", "and_passkeys", is_flag=True, help="Remove his passkeys, too.")
 @AS_JSON
 @CONFIG
 @DATA
-def reset_2fa(*, email: str, as_json: bool, config: Path | None, data: Path | None) -> None:
-    """Switch a user's second step off. Then his password is enough, until he sets it up again."""
+def reset_2fa(*, email: str, and_passkeys: bool, as_json: bool, config: Path | None, data: Path | None) -> None:
+    """Switch a user's second step off, and sign him out. Then his password is enough until he sets it up again.
+
+    Where accounts.second_step is required, he sets one up when he signs in next, unless he has a passkey.
+    """
     with _ground(config, data) as ground:
-        at = ground.clock.now()
-        ground.database.transaction(
-            lambda tx: second_step.switch_off_by_email(tx, email, actor=CLI, at=at, ids=ground.ids)
-        )
-    say(f"{email} signs in with the password alone now.", {"email": email}, as_json=as_json)
+        at, is_demanded = ground.clock.now(), ground.settings.accounts.demands_more
+
+        def work(tx: Tx) -> int:
+            user_id = second_step.switch_off_by_email(tx, email, actor=CLI, at=at, ids=ground.ids)
+            if and_passkeys:
+                remove_passkeys(tx, user_id, actor=CLI, at=at, ids=ground.ids)
+            return factors_of(tx, user_id).n_passkeys
+
+        n_left = ground.database.transaction(work)
+    if not is_demanded:
+        said = f"{email} signs in with the password alone now."
+    elif n_left:
+        said = f"{email} signs in with a passkey, as there is one; --passkeys removes it, too."
+    else:
+        said = f"{email} signs in with the password, and sets up another second step or a passkey then."
+    say(said, {"email": email, "n_passkeys": n_left}, as_json=as_json)
 
 
 @user_group.command("delete")

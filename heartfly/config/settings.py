@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import force_setattr
 from typing_extensions import override
 
+from heartfly.config.accounts import Accounts
 from heartfly.config.disk import Disk, Spool
 from heartfly.config.outgoing import Outgoing
 from heartfly.config.section import MASK, Network, Port, Seconds, Section, networks_in
@@ -271,6 +272,7 @@ class Metrics(Section, frozen=True):
 
 class Settings(Section, frozen=True):
     server: Server = Server()
+    accounts: Accounts = Accounts()
     database: Database = Database()
     data: Data = Data()
     disk: Disk = Disk()

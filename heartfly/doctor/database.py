@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from heartfly.accounts.factors import count_without
 from heartfly.clock import Clock
 from heartfly.config import Settings
 from heartfly.core.node_roles import missing
@@ -40,7 +41,7 @@ async def look(settings: Settings, clock: Clock) -> Sequence[Finding]:
         return [finding]
     engine = postgres.reading_engine(url) if on_postgres else sqlite.reading_engine(path, clock)
     try:
-        return await _inside(engine, clock)
+        return await _inside(engine, clock, settings)
     except (SQLAlchemyError, StoreError) as cause:
         told = str(getattr(cause, "orig", None) or cause).strip().splitlines()
         return [error("database", f"it cannot be read: {told[0]}", "See that it runs and that this user may read it.")]
@@ -54,7 +55,7 @@ def _no_file(path: Path) -> Finding | None:
     return None if path.exists() else ok("database", f"{path} is not there yet; `heartfly serve` makes it")
 
 
-async def _inside(engine: AsyncEngine, clock: Clock) -> Sequence[Finding]:
+async def _inside(engine: AsyncEngine, clock: Clock, settings: Settings) -> Sequence[Finding]:
     async with engine.connect() as conn:
         findings = await _settings(conn) if conn.dialect.name == "postgresql" else []
         version = await conn.run_sync(current)
@@ -62,7 +63,7 @@ async def _inside(engine: AsyncEngine, clock: Clock) -> Sequence[Finding]:
         if version == HEAD:  # of another one nobody knows what its tables say
             now = clock.now()
             findings += [await _clock(conn, now), await _told_in_time(conn, now)]
-            findings += [await _instance(conn), await _served(conn, now)]
+            findings += [await _instance(conn), await _served(conn, now), await _sign_in(conn, settings)]
         return findings
 
 
@@ -141,6 +142,18 @@ async def _served(conn: AsyncConnection, now: datetime) -> Finding:
         told = f"{_counted(n)}, and none of them has the role {' or '.join(lacks)}"
         return error("server", told, "Start a node with it, or give it to one: server.roles.")
     return ok("server", f"a Heartfly serves this database, with {_counted(n)}")
+
+
+async def _sign_in(conn: AsyncConnection, settings: Settings) -> Finding:
+    """What is demanded of people, and how many have it."""
+    n_without, n = await count_without(conn)
+    told = f"{n - n_without} of {n} have a second step or a passkey"
+    if not settings.accounts.demands_more:
+        return ok("sign-in", f"a password is enough (accounts.second_step); {told}")
+    demanded = f"more than a password is demanded of everybody (accounts.second_step); {told}"
+    if n_without:
+        return ok("sign-in", f"{demanded}, and {n_without} can do nothing until it is set up")
+    return ok("sign-in", demanded)
 
 
 def _counted(n: int) -> str:

@@ -61,6 +61,7 @@ async def _page(request: PageRequest, *, status: int = 200, errors: dict[str, st
         step=step,
         n_passkeys=n_passkeys,
         is_operator=is_operator,
+        more_demanded=request.more_demanded,
         errors=errors or {},
     )
 

@@ -40,15 +40,16 @@ class Audience:
             if not self._tokens[token]:
                 del self._tokens[token]
 
-    async def still(self, token: str) -> Membership | None:
-        """The project, as this listener may see it; None if he may not any more."""
+    async def still(self, token: str, *, more_demanded: bool = False) -> Membership | None:
+        """The project, as this listener may see it; None if he may not any more. `more_demanded`: than a password."""
         async with self._asking:
             if token not in self._asked or self._clock.monotonic() - self._asked_at > AGE_S:
-                await self._ask()
+                await self._ask(more_demanded=more_demanded)
         return self._may.get(token)
 
-    async def _ask(self) -> None:
+    async def _ask(self, *, more_demanded: bool) -> None:
         asked, at = frozenset(self._tokens), self._clock.monotonic()
         async with self._database.read() as read:
-            self._may = await still_in(read, self._pid, asked, now=self._clock.now())
+            now = self._clock.now()
+            self._may = await still_in(read, self._pid, asked, now=now, more_demanded=more_demanded)
         self._asked, self._asked_at = asked, at

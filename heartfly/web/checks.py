@@ -166,7 +166,7 @@ async def listed(
         refused=refused,
         done=done or said(request.query_params.get("done", "")),
         units=UNITS,
-        offers_passkey=request.web.party is not None and is_welcomed(request),
+        offers_passkey=request.web.party is not None and is_welcomed(request) and not request.more_demanded,
         **bar,
         wrong="",
         lines=lines,

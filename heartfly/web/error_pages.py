@@ -13,7 +13,7 @@ from urllib.parse import quote
 from litestar import Request, Response
 
 from heartfly.api import problems
-from heartfly.web.request import HTML, REQUEST_ID, STATE, SignInNeededError
+from heartfly.web.request import HTML, REQUEST_ID, REQUIRED, STATE, FactorNeededError, SignInNeededError
 from heartfly.web.state import WebState
 
 _READING = frozenset({"GET", "HEAD"})
@@ -42,14 +42,16 @@ def wrong(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The page for any exception. The framework's exception handler for all pages."""
     scope = cast("dict[str, Any]", request.scope)
     state: WebState = scope[STATE]
-    if isinstance(error, SignInNeededError):
+    if isinstance(error, SignInNeededError | FactorNeededError):
+        there = "/sign-in" if isinstance(error, SignInNeededError) else REQUIRED
         asked = f"?next={quote(error.path, safe='')}" if error.path else ""
-        return Response(b"", status_code=303, headers={"Location": f"{state.root}/sign-in{asked}"}, media_type=HTML)
+        return Response(b"", status_code=303, headers={"Location": f"{state.root}{there}{asked}"}, media_type=HTML)
     told = problems.answer(request, error)
     problem = told.content
     headers = {name: value for name, value in told.headers.items() if name.lower() != "www-authenticate"}
     context = {
         "me": scope.get("web_session"),
+        "is_bound": scope.get("web_bound") is not None,
         "project": scope.get("web_project"),
         "projects": scope.get("web_memberships", []),
         "form_token": "",

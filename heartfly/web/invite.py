@@ -6,6 +6,7 @@ Who can sign in with the invited address does so first; who cannot becomes a use
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import quote
 
 from litestar import Response, get, post
 
@@ -18,12 +19,16 @@ from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.web import cookie
 from heartfly.web.request import FOR_ALL, Form, PageRequest
 from heartfly.web.setup import demand_same
-from heartfly.web.sign_in import one_line, to
+from heartfly.web.sign_in import one_line, to, to_set_up
+
+_LONGEST = 100
 
 
 @get("/invite", opt=FOR_ALL)
 async def show(request: PageRequest) -> Response[bytes]:
     token = request.query_params.get("token", "")
+    if request.bound is not None:
+        return to_set_up(request, f"{request.web.root}/invite?token={quote(token[:_LONGEST], safe='')}")
     found = await _invite(request, token)
     return await _gone(request) if found is None else await _told(request, token, found)
 

@@ -117,7 +117,7 @@ async def _pieces(request: PageRequest, feed: Feed, after: str) -> AsyncIterator
 async def _still(request: PageRequest, feed: Feed) -> Membership | None:
     """The project, if who listens may still see it. While we cannot ask, he hears nothing that is new to him."""
     try:
-        return await feed.audience.still(request.token)
+        return await feed.audience.still(request.token, more_demanded=request.more_demanded)
     except (HeartflyError, SQLAlchemyError):
         return None  # he comes again, and is asked who he is
 

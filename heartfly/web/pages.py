@@ -116,7 +116,8 @@ class Pages:
                 await application(asked, receive, send_on)
         finally:
             took = self._clock.monotonic() - started
-            session, project, route = asked.get("web_session"), asked.get("web_project"), asked.get("path_template", "")
+            session = asked.get("web_session") or asked.get("web_bound")
+            project, route = asked.get("web_project"), asked.get("path_template", "")
             known = method if method in _METHODS else "other"
             if asked.get("web_stream"):
                 self._instruments.requests.add(known, route, f"{status // 100}xx")

@@ -10,15 +10,19 @@ from typing import Any
 import msgspec
 from litestar import Response, get, post
 
-from heartfly.accounts import passkeys, relying_party
+from heartfly.accounts import passkeys, relying_party, sessions
+from heartfly.accounts.factors import LastFactorError
+from heartfly.accounts.letters import FactorChange
 from heartfly.accounts.relying_party import Party
 from heartfly.accounts.sign_in import TooManyTriesError
+from heartfly.db.changes import Tx
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.sealing import digest
+from heartfly.web.factors import tell, where_next
 from heartfly.web.origin import local_path
-from heartfly.web.request import FOR_ALL, OF_ONESELF, PageRequest
+from heartfly.web.request import FOR_ALL, OF_ONESELF, TO_SET_UP, PageRequest
 from heartfly.web.second_step import wrong_password
-from heartfly.web.sign_in import again, begun, later, one_line, to
+from heartfly.web.sign_in import again, begun, later, one_line, onward, to
 
 HERE = "/account/security/passkeys"
 _NO = "That passkey opens nothing here. Try again, or use your password."
@@ -64,12 +68,12 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
     return begun(request, token, wanted)
 
 
-@get("/account/security/passkeys")
+@get(HERE, opt=TO_SET_UP)
 async def show(request: PageRequest) -> Response[bytes]:
     return await _page(request)
 
 
-@get("/account/security/passkeys/new")
+@get("/account/security/passkeys/new", opt=TO_SET_UP)
 async def ask_for_new(request: PageRequest) -> Response[Any]:
     api, who, party = request.api, request.who, _party(request)
     async with api.database.read() as read:
@@ -81,7 +85,7 @@ async def ask_for_new(request: PageRequest) -> Response[Any]:
     )
 
 
-@post("/account/security/passkeys", opt=OF_ONESELF, status_code=200)
+@post(HERE, opt=TO_SET_UP, status_code=200)
 async def add(request: PageRequest) -> Response[bytes]:
     """With the password: who finds an open browser must not make himself a way back in."""
     api, who, actor, form, now = request.api, request.who, request.actor, await request.sent(), request.api.clock.now()
@@ -92,15 +96,23 @@ async def add(request: PageRequest) -> Response[bytes]:
         return await _page(request, 422, errors={"": "that took too long; try again"})
     try:
         made = relying_party.made(_party(request), asked, form["credential"])
-        await api.database.write(
-            lambda tx: passkeys.add_passkey(tx, who.user_id, made, name=form["name"], actor=actor, at=now, ids=api.ids)
-        )
+        first = request.bound is not None
+
+        def work(tx: Tx) -> None:
+            passkeys.add_passkey(
+                tx, who.user_id, made, name=form["name"], actor=actor, at=now, ids=api.ids, first=first
+            )
+            if first:  # of two who have the password the one who comes first stays, and the other is noticed
+                sessions.revoke_others(tx, who.user_id, who.id)
+
+        await api.database.write(work)
     except InvalidValueError as error:
         errors = {error.field: error.message} if error.field == "name" else {"": f"the passkey {error.message}"}
         return await _page(request, 422, errors=errors)
     except ConflictError as error:
         return await _page(request, 409, errors={"": str(error)})
-    return to(request, HERE)
+    tell(request, FactorChange.PASSKEY_ADDED)
+    return onward(request, await where_next(request)) if first else to(request, HERE)
 
 
 @post("/account/security/passkeys/{passkey:str}/rename", opt=OF_ONESELF, status_code=200)
@@ -122,8 +134,14 @@ async def rename(request: PageRequest) -> Response[bytes]:
 async def remove(request: PageRequest) -> Response[bytes]:
     """Without a password: whoever takes one away gains nothing, and who lost a device is in a hurry."""
     api, mine, actor, now = request.api, request.who.user_id, request.actor, request.api.clock.now()
-    which = request.path_value("passkey")
-    await api.database.write(lambda tx: passkeys.remove_passkey(tx, mine, which, actor=actor, at=now, ids=api.ids))
+    which, more = request.path_value("passkey"), request.more_demanded
+    try:
+        await api.database.write(
+            lambda tx: passkeys.remove_passkey(tx, mine, which, actor=actor, at=now, ids=api.ids, more_demanded=more)
+        )
+    except LastFactorError as error:
+        return await _page(request, 409, errors={"": str(error)})
+    tell(request, FactorChange.PASSKEY_REMOVED)
     return to(request, HERE)
 
 
@@ -138,6 +156,7 @@ async def _page(
         status=status,
         passkeys=found,
         name=sent["name"],
+        wanted=await where_next(request),
         errors=errors or {},
         is_full=len(found) >= passkeys.MOST,
         longest=passkeys.LONGEST_NAME,

@@ -2,6 +2,7 @@
 
 The guard here runs before every handler: without a word to the contrary a page is for people who are signed in, a page
 of a project for its members, and whatever is sent or only writers need for those who may write. Nobody can forget it.
+Where more than a password is demanded, who has nothing more yet is nobody, but on the pages on which he sets it up.
 """
 
 from __future__ import annotations
@@ -47,6 +48,11 @@ FOR_OPERATORS = {"for_operators": True}
 """About the whole installation: only for who owns the first project."""
 OF_ONESELF = {"of_oneself": True}
 """What is sent changes nothing of a project's."""
+TO_SET_UP = {"of_oneself": True, "to_set_up": True}
+"""The same, and also for who has only a password, where more is demanded of him."""
+
+REQUIRED = "/account/security/required"
+"""The page on which he learns why, and begins."""
 
 HTML = "text/html"
 _MOST_FIELDS = 1_100
@@ -67,6 +73,14 @@ class SignInNeededError(HeartflyError):
 
     def __init__(self, path: str) -> None:
         super().__init__("sign in first")
+        self.path = path
+
+
+class FactorNeededError(HeartflyError):
+    """Who is signed in has only a password, and more is demanded. `path`: as of SignInNeededError."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("set up a second step or a passkey first")
         self.path = path
 
 
@@ -140,6 +154,17 @@ class PageRequest(Request[None, None, State]):
         """Of a page that is for all: who is signed in, if anybody is."""
         session: Session | None = self.scope.get("web_session")  # type: ignore[assignment] # our own
         return session
+
+    @property
+    def bound(self) -> Session | None:
+        """Who has only a password where more is demanded: elsewhere than on the pages to set that up he is nobody."""
+        session: Session | None = self.scope.get("web_bound")  # type: ignore[assignment] # our own
+        return session
+
+    @property
+    def more_demanded(self) -> bool:
+        """Than a password, of everybody."""
+        return self.api.settings.accounts.demands_more
 
     @property
     def who(self) -> Session:
@@ -248,6 +273,7 @@ class PageRequest(Request[None, None, State]):
         here = self.web.root + quote(self.scope["path"], safe="/")
         known: dict[str, Any] = {
             "me": who,
+            "is_bound": self.bound is not None,
             "project": self.scope.get("web_project"),
             "projects": self.memberships,
             "marks": await self._marks(),
@@ -281,11 +307,17 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     if is_sent and request.token:
         await request.body()  # all of it first: who sends slowly has the rights that he has at the end
     session = await _signed_in(request)
+    is_bound = session is not None and request.more_demanded and not session.has_factor
+    if is_bound:
+        request.scope["web_bound"] = session  # type: ignore[typeddict-unknown-key]
+        request.scope["web_memberships"] = []  # type: ignore[typeddict-unknown-key]
+        session = session if opt.get("to_set_up") else None
     request.scope["web_session"] = session  # type: ignore[typeddict-unknown-key]
     if opt.get("for_all"):
         return
     if session is None:
-        raise SignInNeededError("" if is_sent else _asked(request))
+        wanted = "" if is_sent else _asked(request)
+        raise FactorNeededError(wanted) if is_bound else SignInNeededError(wanted)
     if is_sent and not origin.is_form_token((await request.sent())["form_token"], request.token):
         raise ForbiddenError("this form is of another session; open the page again, and send it anew")
     _demand(request, writes=bool(opt.get("for_writers")) or (is_sent and not opt.get("of_oneself")))

@@ -5,19 +5,22 @@ The first step's outcome travels in the form, sealed; nobody is signed in before
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import segno
 from litestar import Response, get, post
 from markupsafe import Markup
 
 from heartfly.accounts import second_step, sessions
+from heartfly.accounts.factors import LastFactorError
+from heartfly.accounts.letters import FactorChange
 from heartfly.accounts.sign_in import TooManyTriesError
 from heartfly.core import totp
 from heartfly.db.changes import Tx
 from heartfly.errors import ConflictError, InvalidValueError, UnauthenticatedError
+from heartfly.web.factors import tell, where_next
 from heartfly.web.origin import local_path
-from heartfly.web.request import FOR_ALL, OF_ONESELF, PageRequest
+from heartfly.web.request import FOR_ALL, OF_ONESELF, TO_SET_UP, PageRequest
 from heartfly.web.sign_in import begun, one_line, to
 from heartfly.web.times import lasted
 
@@ -63,34 +66,46 @@ async def prove(request: PageRequest) -> Response[bytes]:
     return begun(request, token, wanted)
 
 
-@get("/account/security/2fa")
+@get(HERE, opt=TO_SET_UP)
 async def show(request: PageRequest) -> Response[bytes]:
+    """What there is; and what is to be read by an app, if there is nothing, or another app is to take its place."""
     api, who = request.api, request.who
     async with api.database.read() as read:
         found = await second_step.second_step_of(read, who.user_id)
-    if found.since is not None:
-        return await request.page("two_factor.html", step=found, codes=[], plan="", errors={})
+    if found.since is not None and request.query_params.get("app", "") != "new":
+        return await _page(request, status=200, errors={})
     plan, secret = second_step.planned(api.sealer, who.user_id, at=api.clock.now())
     return await _planning(request, plan, secret)
 
 
-@post("/account/security/2fa", opt=OF_ONESELF, status_code=200)
+@post(HERE, opt=TO_SET_UP, status_code=200)
 async def switch_on(request: PageRequest) -> Response[bytes]:
-    """Whoever is signed in elsewhere is out: he may have come with the password alone."""
+    """Whoever is signed in elsewhere is out: he may have come with the password alone, or with the app that goes."""
     api, who, actor, form = request.api, request.who, request.actor, await request.sent()
     now = api.clock.now()
     secret = second_step.open_planned(api.sealer, form["plan"], user_id=who.user_id, now=now)
     if secret is None:
-        return to(request, HERE)  # too old: another one is shown
+        return _anew(request, await where_next(request))  # too old: another one is shown
     if (wrong := await wrong_password(request)) is not None:
         status, headers, errors = wrong
         answer = await _planning(request, form["plan"], secret, status=status, errors=errors)
         answer.headers.update(headers)
         return answer
 
+    first, replaces = request.bound is not None, form["replaces"] == "1"
+
     def work(tx: Tx) -> list[str]:
         codes = second_step.switch_on(
-            tx, who.user_id, secret, form["code"], sealer=api.sealer, actor=actor, at=now, ids=api.ids
+            tx,
+            who.user_id,
+            secret,
+            form["code"],
+            sealer=api.sealer,
+            actor=actor,
+            at=now,
+            ids=api.ids,
+            first=first,
+            replaces=replaces,
         )
         sessions.revoke_others(tx, who.user_id, who.id)
         return codes
@@ -100,7 +115,8 @@ async def switch_on(request: PageRequest) -> Response[bytes]:
     except InvalidValueError as error:
         return await _planning(request, form["plan"], secret, status=422, errors={error.field: error.message})
     except ConflictError:
-        return to(request, HERE)
+        return _anew(request, "")
+    tell(request, FactorChange.CODE_REPLACED if replaces else FactorChange.CODE_ON)
     return await _with_codes(request, codes)
 
 
@@ -110,6 +126,7 @@ async def renew_codes(request: PageRequest) -> Response[bytes]:
         return refused
     api, mine, actor, now = request.api, request.who.user_id, request.actor, request.api.clock.now()
     codes = await api.database.write(lambda tx: second_step.renew_codes(tx, mine, actor=actor, at=now, ids=api.ids))
+    tell(request, FactorChange.BACKUP_CODES)
     return await _with_codes(request, codes)
 
 
@@ -118,7 +135,15 @@ async def switch_off(request: PageRequest) -> Response[bytes]:
     if (refused := await _refused(request)) is not None:
         return refused
     api, mine, actor, now = request.api, request.who.user_id, request.actor, request.api.clock.now()
-    await api.database.write(lambda tx: second_step.switch_off(tx, mine, actor=actor, at=now, ids=api.ids))
+    more = request.more_demanded
+    try:
+        was_on = await api.database.write(
+            lambda tx: second_step.switch_off(tx, mine, actor=actor, at=now, ids=api.ids, more_demanded=more)
+        )
+    except LastFactorError as error:
+        return await _page(request, status=409, errors={"": str(error)})
+    if was_on:
+        tell(request, FactorChange.CODE_OFF)
     return to(request, "/account/security")
 
 
@@ -152,13 +177,14 @@ async def _page(request: PageRequest, *, status: int, errors: dict[str, str]) ->
         found = await second_step.second_step_of(read, request.who.user_id)
     if found.since is None:
         return to(request, HERE)
-    return await request.page("two_factor.html", status=status, step=found, codes=[], plan="", errors=errors)
+    return await request.page("two_factor.html", status=status, step=found, codes=[], plan="", wanted="", errors=errors)
 
 
 async def _with_codes(request: PageRequest, codes: list[str]) -> Response[bytes]:
     async with request.api.database.read() as read:
         found = await second_step.second_step_of(read, request.who.user_id)
-    return await request.page("two_factor.html", status=201, step=found, codes=codes, plan="", errors={})
+    onward = await where_next(request)
+    return await request.page("two_factor.html", status=201, step=found, codes=codes, plan="", wanted=onward, errors={})
 
 
 async def _planning(
@@ -172,11 +198,17 @@ async def _planning(
         step=second_step.SecondStep(None, 0),
         codes=[],
         plan=plan,
+        replaces=request.query_params.get("app", "") == "new" or (await request.sent())["replaces"] == "1",
+        wanted=await where_next(request),
         secret=totp.spelled(secret),
         address=address,
         qr=_drawn(address),
         errors=errors or {},
     )
+
+
+def _anew(request: PageRequest, onward: str) -> Response[bytes]:
+    return to(request, HERE, query=f"next={quote(onward, safe='')}" if onward else "")
 
 
 def _drawn(address: str) -> Markup:

@@ -13,13 +13,18 @@ from heartfly.accounts.sign_in import TooManyTriesError
 from heartfly.errors import NotFoundError, OverloadedError, UnauthenticatedError
 from heartfly.web import cookie
 from heartfly.web.origin import local_path
-from heartfly.web.request import FOR_ALL, HTML, OF_ONESELF, PageRequest
+from heartfly.web.request import FOR_ALL, HTML, REQUIRED, TO_SET_UP, PageRequest
 from heartfly.web.times import CARRIED
 
 _A_YEAR = "public, max-age=31536000, immutable"
 WELCOME = "done=set-up"
 """In the address of whoever has just become the first administrator."""
 _NO = "The address and the password do not go together."
+_PASSKEY = "Here a password alone is not enough: sign in with your passkey, by the button below."
+_NO_PASSKEY = (
+    "Here a password alone is not enough, and your passkey works over https only. Open Heartfly there, or ask whoever "
+    "runs it for help."
+)
 
 
 def to(request: PageRequest, path: str, *, set_cookie: str = "", query: str = "") -> Response[bytes]:
@@ -60,7 +65,9 @@ async def static_file(request: PageRequest) -> Response[bytes]:
 async def show(request: PageRequest) -> Response[bytes]:
     wanted = local_path(request.query_params.get("next", "")) or ""
     if request.visitor is not None:
-        return _onward(request, wanted)
+        return onward(request, wanted)
+    if request.bound is not None:
+        return to_set_up(request, wanted)
     async with request.api.database.read() as read:
         is_new = not await has_users(read)
     return await request.page("sign_in.html", wanted=wanted, email="", wrong="", is_new=is_new)
@@ -81,6 +88,9 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
     if known.needs_code:
         proof = passed(api.sealer, known.user_id, known.password_hash, at=now)
         return await request.page("prove.html", proof=proof, wanted=wanted, wrong="")
+    if known.has_passkey and request.more_demanded:
+        return await again(request, email, wanted, _PASSKEY if web.party else _NO_PASSKEY, status=403)
+    more_demanded = request.more_demanded
     token = await api.database.write(
         lambda tx: sessions.begin(
             tx,
@@ -91,6 +101,7 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
             replaces=had,
             at=now,
             ids=api.ids,
+            more_demanded=more_demanded,
         )
     )
     if token is None:
@@ -100,12 +111,12 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
 
 def begun(request: PageRequest, token: str, wanted: str) -> Response[bytes]:
     """Signed in: the cookie, and on to where he wanted to go."""
-    answer = _onward(request, wanted)
+    answer = onward(request, wanted)
     answer.headers["Set-Cookie"] = cookie.setting(token, is_https=request.web.is_https)
     return answer
 
 
-@post("/sign-out", opt=OF_ONESELF, status_code=200)
+@post("/sign-out", opt=TO_SET_UP, status_code=200)
 async def sign_out(request: PageRequest) -> Response[bytes]:
     token = request.token
     await request.api.database.write(lambda tx: sessions.end_of_token(tx, token))
@@ -127,7 +138,13 @@ async def later(request: PageRequest, email: str, wanted: str, error: Overloaded
     return answer
 
 
-def _onward(request: PageRequest, wanted: str) -> Response[bytes]:
+def to_set_up(request: PageRequest, wanted: str) -> Response[bytes]:
+    """To the page on which who has only a password, where more is demanded, sets that up."""
+    return to(request, REQUIRED, query=f"next={quote(wanted, safe='')}" if wanted else "")
+
+
+def onward(request: PageRequest, wanted: str) -> Response[bytes]:
+    """To where he wanted to go, or home."""
     if not wanted:
         return to(request, "/")
     return Response(b"", status_code=303, headers={"Location": wanted}, media_type=HTML)

@@ -62,6 +62,7 @@ async def show(request: PageRequest) -> Response[bytes]:
     return await request.page(
         "system.html",
         facts=facts,
+        more_demanded=request.more_demanded,
         reasons=reasons(facts),
         system=seen,
         home=home,

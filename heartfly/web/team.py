@@ -9,6 +9,7 @@ from litestar import Response, get, post
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.accounts import invites, members
+from heartfly.accounts.factors import factors_in
 from heartfly.accounts.invites import MOST_INVITES, Invited
 from heartfly.accounts.letters import Sent, send_invite
 from heartfly.accounts.members import MOST_MEMBERS, Role
@@ -158,10 +159,13 @@ async def _page(
         people = await members.list_members(read, pid, after=None, limit=MOST_MEMBERS)
         open_invites = await invites.list_invites(read, pid, after=None, limit=MOST_INVITES)
         mailed = await _mailed(read, pid, invited)
+        factors = await factors_in(read, pid) if project.administers else {}
     return await request.page(
         "team.html",
         status=status,
         people=people,
+        factors=factors,
+        more_demanded=request.more_demanded,
         invites=open_invites,
         roles=[(role.value, said) for role, said in IN_WORDS.items() if role is not Role.OWNER or project.owns],
         values=values,

@@ -223,6 +223,7 @@ def test_an_idle_server_stops_at_once_and_says_when_it_came_and_went(server: Ser
     told = [json.loads(row) for row in (server.folder / "server.log").read_text().splitlines() if row.startswith("{")]
     start, stop = (next(each for each in told if each["event"] == name) for name in ("start", "stop"))
     assert (__version__, "sqlite", server.url) == (start["version"], start["database"], start["address"])
+    assert "optional" == start["second_step"]
     assert (__version__, False) == (stop["version"], stop["failed"])
     assert stop["ran_s"] < 600
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from click.testing import CliRunner, Result
 from heartfly.accounts.passwords import matches
 from heartfly.cli import main
 from heartfly.clock import SystemClock
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
-from heartfly.db.models import members, users
+from heartfly.db.models import members, passkeys, sessions, users
 from tests.server_process import Server
 
 Run = Callable[..., Result]
@@ -127,6 +129,40 @@ def test_a_second_step_is_switched_off(furnished: Run, tmp_path: Path) -> None:
     row = database.transaction(lambda tx: tx.conn.execute(sa.select(users)).one())
     database.close()
     assert (None, None, None) == (row.totp_enc, row.totp_step, row.totp_since)
+
+
+@pytest.mark.parametrize("demanded", ["optional", "required"])
+def test_passkeys_are_left_or_taken_and_it_says_how_he_signs_in_now(
+    furnished: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demanded: str
+) -> None:
+    monkeypatch.setenv("HEARTFLY_ACCOUNTS__SECOND_STEP", demanded)
+    at = SystemClock().now()
+
+    def work(tx: Tx) -> None:
+        user_id = tx.conn.execute(sa.select(users.c.id)).scalar_one()
+        for n in (1, 2):
+            row = {"id": n, "credential": str(n), "public_key": b"", "n_uses": 0, "name": "Phone", "created_at": at}
+            tx.conn.execute(sa.insert(passkeys).values(row | {"user_id": user_id}))
+        row = {"id": 1, "token_hash": "x", "created_at": at, "seen_at": at, "ip": "", "agent": ""}
+        tx.conn.execute(sa.insert(sessions).values(row | {"user_id": user_id}))
+
+    database = Database(url="", data_dir=tmp_path / "data", clock=SystemClock())
+    database.transaction(work)
+    database.close()
+    left = furnished("user", "reset-2fa", "--email", "ada@example.com")
+    taken = furnished("user", "reset-2fa", "--email", "ada@example.com", "--passkeys", "--json")
+
+    assert (0, 0) == (left.exit_code, taken.exit_code), left.output + taken.output
+    assert {"optional": "with the password alone now", "required": "signs in with a passkey, as there is one"}[
+        demanded
+    ] in left.output
+    assert {"email": "ada@example.com", "n_passkeys": 0} == json.loads(taken.output)
+    again = furnished("user", "reset-2fa", "--email", "ada@example.com").output
+    assert ("sets up another second step or a passkey then" in again) == (demanded == "required")
+    database = Database(url="", data_dir=tmp_path / "data", clock=SystemClock())
+    n_left = database.transaction(lambda tx: len(tx.conn.execute(sa.select(sessions.c.id)).all()))
+    database.close()
+    assert 0 == n_left
 
 
 def test_a_user_is_deleted_but_not_a_projects_last_owner(furnished: Run, tmp_path: Path) -> None:

@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from msgspec import structs
 
 from heartfly.backup.marks import mark
 from heartfly.clock import SystemClock
 from heartfly.config import Data, Settings
 from heartfly.config import Database as DatabaseSettings
+from heartfly.config.accounts import Accounts
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
-from heartfly.db.models import channels, nodes
+from heartfly.db.models import channels, nodes, passkeys, users
 from heartfly.db.sqlite import UNFINISHED
 from heartfly.doctor import database, mail
 from heartfly.doctor.examine import examine
@@ -60,6 +63,27 @@ async def test_a_database_in_order(db: Database, settings: Settings, clock: SimC
     assert {"server"} == {name for name, one in found.items() if one.level is not OK}
     assert db.on_postgres == ("durability" in found)
     assert "never restored" in found["instance"].found
+
+
+async def test_it_says_what_is_demanded_of_people_and_how_many_have_it(
+    db: Database, settings: Settings, clock: SimClock
+) -> None:
+    required = structs.replace(settings, accounts=Accounts(second_step="required"))
+    assert "0 of 0 have" in (await findings(required, clock))["sign-in"].found
+
+    def people(tx: Tx) -> None:
+        for n, totp in ((1, b"sealed"), (2, None), (3, None)):
+            row = {"id": n, "email": f"{n}@example.com", "email_norm": f"{n}@example.com", "password_hash": "x"}
+            tx.conn.execute(sa.insert(users).values(row | {"zone": "UTC", "created_at": clock.now(), "totp_enc": totp}))
+        row = {"id": 1, "user_id": 2, "credential": "c", "public_key": b"", "n_uses": 0, "name": "Phone"}
+        tx.conn.execute(sa.insert(passkeys).values(row | {"created_at": clock.now()}))
+
+    await db.write(people)
+    told = [(await findings(one, clock))["sign-in"] for one in (settings, required)]
+    assert [OK, OK] == [one.level for one in told]
+    assert "a password is enough (accounts.second_step); 2 of 3 have a second step or a passkey" == told[0].found
+    assert "more than a password is demanded of everybody" in told[1].found
+    assert "2 of 3 have a second step or a passkey, and 1 can do nothing until it is set up" in told[1].found
 
 
 async def test_it_is_told_when_it_was_restored(db: Database, settings: Settings, clock: SimClock) -> None:

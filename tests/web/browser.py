@@ -61,8 +61,10 @@ class Browser:
     async def form_token(self) -> str:
         if not self.cookies:
             return ""
-        page = (await self._ask("GET", "/account/security", b"", ())).body.decode()
-        found = re.search(r'name="form_token" value="([^"]+)"', page)
+        found = None
+        for path in ("/account/security", "/account/security/required"):  # or the one page of who has too little
+            page = (await self._ask("GET", path, b"", ())).body.decode()
+            found = found or re.search(r'name="form_token" value="([^"]+)"', page)
         return unescape(found[1]) if found else ""
 
     async def hidden(self, path: str, name: str, *, form: int = 0) -> str:

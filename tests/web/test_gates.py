@@ -134,6 +134,7 @@ BY_NAME = {
     "/setup", "/sign-in", "/sign-in/reset", "/sign-in/new-password", "/invite", "/account/confirm-email",
     "/docs/{name}", "/docs/decisions/{name}", "/p/{project}/usage/backfills/{backfill}/preview",
     "/shared/report-stop/{link}",
+    "/account/security/required",  # test_required_in_a_browser.py
 }  # fmt: skip
 NO_PAGE = {
     "/", "/static/{name}", "/.well-known/security.txt",
@@ -509,6 +510,7 @@ def signed_out(walk: Walk, house: House) -> None:
     fields = {"plan": page.input_value("[name=plan]"), "code": totp.code_of(secret, used), "password": PASSWORD}
     walk.sent("/account/security/2fa", fields, 201)
     walk.at("/account/security/2fa", name="2fa, on")
+    walk.at("/account/security/2fa?app=new", name="2fa, another app")
     walk.sent("/account/security/2fa/off", {"password": "wrong"}, 422)
     invite = house.api("POST", "/invites", {"email": "edith@example.com", "role": "viewer"})["link"]
     page.goto(f"{origin}/account/security")

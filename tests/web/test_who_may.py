@@ -74,6 +74,7 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/account/keyboard"): Row(303, 303, 303),
     ("GET", "/account/export"): Row(200, 200, 200),
     ("POST", "/account/delete"): Row(422, 422, 422),
+    ("GET", "/account/security/required"): Row(303, 303, 303),  # nothing is: test_required.py
     ("GET", "/account/security/2fa"): Row(200, 200, 200),
     ("POST", "/account/security/2fa"): Row(303, 303, 303),
     ("POST", "/account/security/2fa/codes"): Row(303, 303, 303),
