@@ -342,6 +342,20 @@ async def test_the_mark_of_a_redaction_is_none_for_another_entry_or_other_words(
     assert [] == book.faults()
 
 
+async def test_the_mark_of_a_redaction_is_none_for_a_chain_that_was_made_anew(book: Book) -> None:
+    """Who cuts it off has an entry brought in once more as he likes it; the mark was of what it said before."""
+    (entry,) = await book.clasps(1)
+    await book.forget("check:0", "name")
+    redacted = await book.row(entry)
+    await book.past_heartfly(sa.delete(audit_clasps), edited(entry, clasp=None, after={"name": "n9"}))
+    await book.fasten()
+
+    await book.past_heartfly(edited(entry, after=redacted.after))
+
+    assert redacted.redaction_hash == (await book.row(entry)).redaction_hash
+    assert [(1, entry, "is not what it was")] == book.faults()
+
+
 async def test_an_erasure_does_not_hide_what_was_edited_before_it(book: Book) -> None:
     """Somebody edits an entry of a customer, and has him erased."""
     ids = await book.clasps(2)
