@@ -24,7 +24,7 @@ from heartfly.jobs.kind import Done, Work
 from heartfly.sealing import Sealer
 
 LOOKED_AT = 5000
-"""Entries that one run looks at, at least, where there are so many; half a second of work, beside everybody else's."""
+"""Entries that one run looks at, at least, where there are so many: some 150 ms of computing, 210 on PostgreSQL."""
 CLASPS_LOOKED_AT = 500
 _MOST = 5
 """Faults that are told by name."""
