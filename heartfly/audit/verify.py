@@ -17,7 +17,6 @@ import sqlalchemy as sa
 from sqlalchemy import CompoundSelect, Row, Select
 
 from heartfly.audit.chain import FIRST, ChainKey, Held, count_of, unpacked
-from heartfly.audit.marks import is_as_marked
 from heartfly.db.models import audit, audit_clasps, audit_gone
 
 CLASPS = 50
@@ -173,9 +172,10 @@ def _of_clasp(key: ChainKey, clasp: Row[Any], behind: Link) -> list[Fault]:
 def _state(key: ChainKey, held: Held, row: Row[Any] | None, gone: Collection[int]) -> _State:
     if row is None:
         return _State.GONE if held.pid in gone else _State.MISSING
-    if not is_as_marked(key, held, row):
-        return _State.CHANGED
-    return _State.HOLDS if row.redaction_hash is None else _State.REDACTED
+    said = key.of_entry(row)
+    if said == held.said:
+        return _State.HOLDS
+    return _State.REDACTED if row.redaction_hash == key.of_redaction(held, said) else _State.CHANGED
 
 
 def _count(state: _State, held: Held, number: int, into: Found) -> None:

@@ -338,8 +338,9 @@ async def test_the_mark_of_a_redaction_is_none_for_another_entry_or_other_words(
     assert [(2, other, "is not what it was")] == book.faults()
     await book.past_heartfly(edited(other, redaction_hash=b"x" * 32, actor=ADA.name))
 
-    # Of an entry that says what it said a mark that is none shows nothing.
+    # To an entry that says what it said a mark that is none does nothing.
     assert [] == book.faults()
+    assert (2, 1) == (book.verified()[1]["redacted"], book.verified()[1]["holding"])
 
 
 async def test_the_mark_of_a_redaction_is_none_for_a_chain_that_was_made_anew(book: Book) -> None:
