@@ -1,6 +1,6 @@
 """What goes from entries of the audit: the names of a customer who is erased, and nothing else.
 
-The one place where entries are edited. Which names those are is decided by who erases (usage/traces.py).
+The one place where what entries say is edited. Which names those are is decided by who erases (usage/traces.py).
 """
 
 from __future__ import annotations
@@ -9,22 +9,33 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
+from heartfly.audit.marks import Redactor
 from heartfly.audit.record import Facts
 from heartfly.db.changes import Tx
 from heartfly.db.models import audit
 
 
-def forget(tx: Tx, pid: int, of: str, without: Callable[[Facts], Facts], *, table: sa.Table = audit) -> None:
+def forget(
+    tx: Tx,
+    pid: int,
+    of: str,
+    without: Callable[[Facts], Facts],
+    *,
+    redactor: Redactor | None,
+    table: sa.Table = audit,
+) -> None:
     """Of what was changed the entries tell no more than `without` leaves; who changed it, when and how, they still do.
 
-    `table`: where they are, or wait to be carried from.
+    `table`: where they are, or wait to be carried from; those that wait are in no chain, and have no `redactor`.
     """
-    query = sa.select(table.c.id, table.c.before, table.c.after).where(table.c.pid == pid, table.c.object == of)
-    for row in tx.conn.execute(query).all():
+    query = sa.select(table).where(table.c.pid == pid, table.c.object == of)
+    # Held, as it may be coming into the chain at this moment (fasten.py).
+    for row in tx.conn.execute(query.with_for_update() if tx.on_postgres else query).all():
         told = {"before": row.before, "after": row.after}
         less = {name: None if facts is None else without(facts) for name, facts in told.items()}
         if less != told:
-            tx.conn.execute(sa.update(table).where(table.c.pid == pid, table.c.id == row.id).values(less))
+            mark = {} if redactor is None else {"redaction_hash": redactor.mark(row, less)}
+            tx.conn.execute(sa.update(table).where(table.c.pid == pid, table.c.id == row.id).values(less | mark))
 
 
 def objects(tx: Tx, pid: int, kind: str, *, table: sa.Table = audit) -> Mapping[str, Sequence[Facts]]:

@@ -1,8 +1,8 @@
 """One entry for each change that somebody made, written in the transaction of the change.
 
-An entry is never edited, but that names go from it (forget.py). What was changed is told in the
-words of the API, before and after; secrets and their hashes are left out by the rooms that know them. What the rules
-make of a check (its flips) is no entry: nobody did it.
+An entry is never edited, but that names go from it (forget.py); that nobody else did, its chain shows (chain.py).
+What was changed is told in the words of the API, before and after; secrets and their hashes are left out by the rooms
+that know them. What the rules make of a check (its flips) is no entry: nobody did it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     1. its slug becomes a mark that no slug can be; its people, keys, invites, links to incidents and ping keys go
     2. its checks and channels are deleted as people delete them, a few at a time
-    3. every other row that bears its number goes, and last the project's own
+    3. the audit's chain is told, and every other row that bears its number goes, last the project's own
 
 What cuts it off leaves the mark, and the next start or the nightly retention goes on. The first project cannot go:
 Heartfly's own jobs live there.
@@ -19,6 +19,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from heartfly.audit.marks import mark_gone
 from heartfly.audit.record import HEARTFLY, Action, Actor, record
 from heartfly.checks import commands, hearing, history
 from heartfly.clock import Clock
@@ -98,6 +99,7 @@ async def finish(write: Write, pid: int, *, at: datetime, ids: IdSource, sealer:
                 pass
     while await write(lambda tx: _a_channel(tx, pid, at=at, ids=ids, sealer=sealer)):
         pass
+    await write(lambda tx: mark_gone(tx, pid, sealer, at=at))
     for table in tenant.tables():
         after: Sequence[Any] | None = None
         while True:

@@ -10,17 +10,22 @@ import rich_click as click
 
 from heartfly.cli.checks import find as find_check
 from heartfly.cli.client import Client, connected
+from heartfly.cli.lazy import Lazy
 from heartfly.cli.output import AS_JSON, MOST, print_json, print_table, since_instant, when
 
 _LONGEST = 60
 
 
-@click.group("audit")
+@click.group(
+    "audit",
+    cls=Lazy,
+    commands_at={"list": "heartfly.cli.audit:list_entries", "verify": "heartfly.cli.audit_verify:verify"},
+)
 def audit_group() -> None:
     """The audit: who changed what."""
 
 
-@audit_group.command("list")
+@click.command("list")
 @click.option("--action", help="Only this: check.edit, or check for all that is done to checks.")
 @click.option("--object", "of", help="Only what was done to this: check:<id>, or check for any.")
 @click.option("--check", help="Only what was done to this check, by slug or id.")

@@ -282,6 +282,7 @@ def _audit(pid: int, entries: Sequence[_Entry]) -> list[dict[str, Any]]:
         {
             "pid": pid, "id": ids.next(one.at), "at": one.at, "actor": WHO.name, "action": one.action.value,
             "object": one.of, "before": one.before, "after": one.after, "ip": WHO.ip,
+            "clasp": None, "redaction_hash": None,
         }
         for one in sorted(entries, key=lambda one: one.at)
     ]  # fmt: skip

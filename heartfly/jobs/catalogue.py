@@ -17,6 +17,7 @@ from heartfly.jobs.alert_rules import NAME as ALERT_RULES
 from heartfly.jobs.alert_rules import looking as looking_at_rules
 from heartfly.jobs.archiving import NAME as ARCHIVE
 from heartfly.jobs.archiving import archiving
+from heartfly.jobs.audit_chain import chaining
 from heartfly.jobs.budgets import NAME as BUDGETS
 from heartfly.jobs.budgets import looking as looking_at_budgets
 from heartfly.jobs.customer_reports import NAME as CUSTOMER_REPORTS
@@ -104,6 +105,15 @@ def catalogue(settings: Settings, clock: Clock, *, usage: Database, sealer: Seal
             grace=6 * _HOUR,
             max_run=6 * _HOUR,
             work=checking(path),
+        ),
+        JobKind(
+            name="audit-chain",
+            title="Heartfly: audit chain",
+            about="Heartfly's own job. Brings new entries of the audit into its chain, and looks whether it holds.",
+            expression="*/10 * * * *",
+            grace=_HOUR,
+            max_run=_HOUR,
+            work=chaining(sealer=sealer),
         ),
         _archive(settings, usage),
         _backup(settings, path, clock),

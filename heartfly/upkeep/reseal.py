@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.models import metadata
+from heartfly.db.models.base import APART
 from heartfly.errors import StoreError
 from heartfly.sealing import Sealer, new_key, read_keys, write_keys
 
@@ -61,6 +62,11 @@ def rotate(database: Database, key_file: Path, *, step: Step = lambda _: None) -
     return Rotated(n_secrets=n_secrets, n_resealed=n_resealed, resumed=resumed)
 
 
+def _for(sealer: Sealer, column: sa.Column[Any]) -> Sealer:
+    purpose: str | None = column.info.get(APART)
+    return sealer if purpose is None else sealer.apart(purpose)
+
+
 class _Work:
     def __init__(self, database: Database, *, both: Sealer, new: Sealer, step: Step) -> None:
         self._database = database
@@ -83,13 +89,14 @@ class _Work:
         table = column.table
         assert isinstance(table, sa.Table)
         keys = list(table.primary_key.columns)
+        both, new = (_for(sealer, column) for sealer in (self._both, self._new))
         n, rows = 0, self._rows(tx, column, after)
         for *key, sealed in rows:
-            if self._opens(self._new, sealed):
+            if self._opens(new, sealed):
                 continue
             where = [part == value for part, value in zip(keys, key, strict=True)]
             try:
-                anew = self._new.seal(self._both.open(sealed))
+                anew = new.seal(both.open(sealed))
             except StoreError as error:
                 raise StoreError(f"{table.name} {'/'.join(map(str, key))}: {error}") from error
             # The old value once more: on PostgreSQL somebody might have changed it in between, though nobody should.
@@ -99,13 +106,13 @@ class _Work:
 
     def verify(self, table: sa.Table, column: sa.Column[Any]) -> int:
         """How many secrets there are. StoreError: one that the new key alone does not open."""
-        n, after = 0, None
+        n, after, new = 0, None, _for(self._new, column)
         self._step(f"verify {table.name}.{column.name}")
         while True:
             rows = self._database.transaction(lambda tx, after=after: self._rows(tx, column, after))  # type: ignore[misc]
             if not rows:
                 return n
-            if not all(self._opens(self._new, row[-1]) for row in rows):
+            if not all(self._opens(new, row[-1]) for row in rows):
                 raise StoreError(f"{table.name}: a secret was written with the old key meanwhile; stop who serves")
             n, after = n + len(rows), rows[-1][:-1]
 

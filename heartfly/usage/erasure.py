@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.audit.marks import Redactor
 from heartfly.audit.record import Action, Actor
 from heartfly.core.windows import HOUR
 from heartfly.db.changes import Tx
@@ -28,6 +29,7 @@ from heartfly.db.models import (
     slow_requests,
 )
 from heartfly.db.types import EPOCH
+from heartfly.sealing import Sealer
 from heartfly.usage import traces, traces_told
 from heartfly.usage.apply import hold_events
 from heartfly.usage.archive.erasures import note_erased
@@ -48,6 +50,7 @@ async def erase_customer(
     actor: Actor,
     at: datetime,
     ids: IdSource,
+    sealer: Sealer,
 ) -> int:
     """How many events went. `main`: where the audit is. NotFoundError; ChangedMeanwhileError."""
     row, texts = await usage.write(lambda tx: _held(tx, pid, public_id, rev))
@@ -62,15 +65,16 @@ async def erase_customer(
     who = traces_told.Who(texts, row.uuid, row.name)
 
     def forget(tx: Tx) -> None:
-        traces.from_audit(tx, pid, sets, texts, row.uuid)
+        redactor = Redactor(tx, sealer)
+        traces.from_audit(tx, pid, sets, texts, row.uuid, redactor=redactor)
         traces.from_reports(tx, pid, row.uuid)
         traces_told.from_alerts(tx, pid, who, at=at)
         traces_told.from_budgets(tx, pid, who)
-        traces_told.from_audit_of_scopes(tx, pid, who)
+        traces_told.from_audit_of_scopes(tx, pid, who, redactor)
 
     def last(tx: Tx) -> None:
         traces.from_waiting(tx, pid, sets, texts, row.uuid)
-        traces_told.from_audit_of_scopes(tx, pid, who, waiting=True)
+        traces_told.from_waiting(tx, pid, who)
         traces.unname_sets(tx, pid, sets, texts, row.uuid)
         traces.from_limits(tx, pid, texts)
         _last(tx, pid, public_id, n, actor=actor, at=at, ids=ids)

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.audit.forget import forget
+from heartfly.audit.marks import Redactor
 from heartfly.core.events import read as read_json
 from heartfly.core.limits.scope import scope_of
 from heartfly.core.nesting import too_deep
@@ -101,23 +102,29 @@ def unname_sets(tx: Tx, pid: int, sets: Sequence[Any], texts: frozenset[str], uu
 
 
 def from_audit(
-    tx: Tx, pid: int, sets: Sequence[Any], texts: frozenset[str], uuid: str, *, table: sa.Table | None = None
+    tx: Tx,
+    pid: int,
+    sets: Sequence[Any],
+    texts: frozenset[str],
+    uuid: str,
+    *,
+    redactor: Redactor | None,
+    **table: sa.Table,
 ) -> None:
-    """`table` None: the audit itself."""
-    more = {} if table is None else {"table": table}
-    forget(tx, pid, f"customer:{uuid}", _nameless, **more)
+    """`table`: as of `forget`."""
+    forget(tx, pid, f"customer:{uuid}", _nameless, redactor=redactor, **table)
 
     def of_set(facts: Mapping[str, Any]) -> Mapping[str, Any]:
         named = facts.get("customers")
         return {**facts, "customers": _unnamed(named, texts, uuid)} if isinstance(named, list) else facts
 
     for row in sets:
-        forget(tx, pid, f"backfill:{row.uuid}", of_set, **more)
+        forget(tx, pid, f"backfill:{row.uuid}", of_set, redactor=redactor, **table)
 
 
 def from_waiting(tx: Tx, pid: int, sets: Sequence[Any], texts: frozenset[str], uuid: str) -> None:
     """Of entries that were not carried over yet."""
-    from_audit(tx, pid, sets, texts, uuid, table=usage_audit)
+    from_audit(tx, pid, sets, texts, uuid, redactor=None, table=usage_audit)
 
 
 def _nameless(facts: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,11 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
 from heartfly.audit.forget import forget, objects
+from heartfly.audit.marks import Redactor
 from heartfly.core.limits.scope import LITERAL
 from heartfly.core.words import IncidentEnd
 from heartfly.db.changes import Tx
@@ -183,13 +185,17 @@ def from_budgets(tx: Tx, pid: int, who: Who) -> None:
     tx.conn.execute(sa.delete(budget_marks).where(m.pid == pid, m.kind == "allocation", m.what.in_(marks)))
 
 
-def from_audit_of_scopes(tx: Tx, pid: int, who: Who, *, waiting: bool = False) -> None:
-    """Of rules, budgets and limits. `waiting`: of what was not carried over yet."""
-    more = {"table": usage_audit} if waiting else {}
+def from_audit_of_scopes(tx: Tx, pid: int, who: Who, redactor: Redactor | None, **table: sa.Table) -> None:
+    """Of rules, budgets and limits. `table`: as of `forget`."""
     for kind in ("alert_rule", "budget", "limit"):
-        for of, entries in objects(tx, pid, kind, **more).items():
+        for of, entries in objects(tx, pid, kind, **table).items():
             if any(who.unnamed(one) != one for one in entries):
-                forget(tx, pid, of, lambda facts, kind=kind: _facts(facts, who, kind), **more)  # type: ignore[misc]
+                forget(tx, pid, of, partial(_facts, who=who, kind=kind), redactor=redactor, **table)
+
+
+def from_waiting(tx: Tx, pid: int, who: Who) -> None:
+    """Of entries that were not carried over yet."""
+    from_audit_of_scopes(tx, pid, who, None, table=usage_audit)
 
 
 def _facts(facts: Mapping[str, Any], who: Who, kind: str) -> Mapping[str, Any]:

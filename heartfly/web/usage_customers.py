@@ -123,8 +123,9 @@ async def erase(request: PageRequest) -> Response[bytes]:
         row = await queries.one_customer(read, pid, request.path_value("customer"))
     if form["sure"] != row.name:
         return await _one(request, status=422, errors={"sure": "must be his name; nothing was erased"})
+    actor, at = request.actor, api.clock.now()
     await erase_customer(
-        api.usage, api.database, pid, row.uuid, rev=None, actor=request.actor, at=api.clock.now(), ids=api.ids
+        api.usage, api.database, pid, row.uuid, rev=None, actor=actor, at=at, ids=api.ids, sealer=api.sealer
     )
     await carry_or_wait(api.usage, api.database)
     return to(request, f"/p/{request.project.slug}/usage/customers")

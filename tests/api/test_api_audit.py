@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -404,7 +405,11 @@ def test_nothing_but_its_own_room_touches_the_audit_and_nothing_edits_it_but_wha
             ):
                 users.add(str(path.relative_to(PACKAGE)))
 
-    assert {"audit/record.py", "audit/forget.py", "audit/queries.py", "db/models/__init__.py"} == users
-    for name in ("record", "queries"):
+    rooms = {f"audit/{name}.py" for name in ("record", "forget", "queries", "fasten", "verify", "chain_key")}
+    assert rooms | {"db/models/__init__.py"} == users
+    for name in ("record", "queries", "verify", "chain_key"):
         text = (PACKAGE / "audit" / f"{name}.py").read_text(encoding="utf-8")
         assert not [verb for verb in ("update(", "delete(", "on_conflict_do_update") if verb in text]
+    fastening = (PACKAGE / "audit" / "fasten.py").read_text(encoding="utf-8")
+    assert ["values(clasp=number)"] == re.findall(r"(?<=\.)values\([^)]*\)", fastening)[1:]  # the first is an insert's
+    assert "delete(" not in fastening

@@ -473,7 +473,9 @@ async def test_of_who_is_archived_or_erased_nothing_is_mailed(office: Office, ma
     await office.usage.write(lambda tx: archive_customer(tx, pid, customer, actor=CLI, at=MADE, ids=ids))
     await office.close(date(2026, 2, 28))
     archived = await office.at(FIRST)
-    await erase_customer(office.usage, office.world.db, pid, customer, rev=None, actor=CLI, at=MADE, ids=ids)
+    await erase_customer(
+        office.usage, office.world.db, pid, customer, rev=None, actor=CLI, at=MADE, ids=ids, sealer=SEALER
+    )
     erased = await office.at(FIRST + HOUR)
 
     assert ([], "ok", "ok") == (mailbox.to, archived.outcome, erased.outcome)

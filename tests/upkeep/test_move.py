@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,15 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 from heartfly.accounts.commands import create_user
 from heartfly.accounts.invites import invite
 from heartfly.accounts.second_step import demand, switch_on
+from heartfly.audit.chain_key import key_in
+from heartfly.audit.fasten import fasten
+from heartfly.audit.record import Action, record
+from heartfly.cli import main
 from heartfly.clock import SystemClock
 from heartfly.core import totp
 from heartfly.core.words import PingKind
@@ -40,6 +46,7 @@ from heartfly.db.models import (
 )
 from heartfly.db.parts import MAIN, USAGE
 from heartfly.errors import StoreError
+from heartfly.sealing import load_or_create
 from heartfly.upkeep.move import digest, move, set_sequences
 from heartfly.usage.apply import EventApplier
 from heartfly.usage.ingest import EventIngest
@@ -248,6 +255,40 @@ async def test_whoever_moved_goes_on_there(
 
     assert 4 == len(found)
     assert [b"{}", b"{}"] == [SEALER.open(each) for each in sealed]
+
+
+@pytest.mark.anyio
+async def test_the_chain_of_the_audit_holds_where_it_was_moved_to(
+    ids: IdSource, postgres_url: str, tmp_path: Path
+) -> None:
+    """With facts that PostgreSQL keeps otherwise than SQLite."""
+    data = tmp_path / "data"
+    database = Database(url="", data_dir=data, clock=SystemClock())
+    usage = Database(url="", data_dir=data, clock=SystemClock(), part=USAGE)
+    upgrade(database.engine)
+    upgrade(usage.engine, USAGE)
+    database.start()
+    sealer = load_or_create(data / "secret.key")
+    pid = (await make_world(database, ids, T0)).project.pid
+    odd = {"e": 1e5, "one": 1.0, "many": [True, None, 0.1, 1.5e-7], "text": "ß\x00😀"}
+
+    def work(tx: Tx) -> None:
+        record(tx, pid, actor=TEST, action=Action.CHECK_EDIT, of="check:1", before=odd, after={}, at=T0, ids=ids)
+        fasten(tx, key_in(tx, sealer), at=T0)
+
+    await database.write(work)
+    await database.stop()
+
+    def verified(**env: str) -> tuple[int, int, str]:
+        result = CliRunner().invoke(main, ["audit", "verify", "--json", "--data", str(data)], env=env)
+        said = json.loads(result.output)
+        return result.exit_code, said["holding"], said["newest"]
+
+    there = verified()
+    move(database, usage, postgres_url)
+
+    assert (0, 2) == there[:2]
+    assert there == verified(HEARTFLY_DATABASE__URL=postgres_url)
 
 
 def test_sequences_go_on_behind_what_was_copied(postgres_url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -9,17 +10,21 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 from heartfly.accounts.commands import create_project, create_user
 from heartfly.accounts.second_step import demand, switch_on
+from heartfly.audit.chain_key import key_in
+from heartfly.audit.fasten import fasten
 from heartfly.audit.record import CLI
+from heartfly.cli import main
 from heartfly.config import Data, Database, Settings
 from heartfly.core import totp
 from heartfly.db.changes import Tx
 from heartfly.db.models import channels, projects
 from heartfly.errors import InvalidValueError, StoreError
 from heartfly.ground import Ground, open_ground
-from heartfly.sealing import Sealer, new_key, read_keys, write_keys
+from heartfly.sealing import Sealer, load_or_create, new_key, read_keys, write_keys
 from heartfly.upkeep.reseal import Rotated, rotate, sealed_columns
 from tests.sim_clock import SimClock
 
@@ -206,3 +211,24 @@ def test_the_second_step_of_a_user_goes_on_with_the_new_key(settings: Settings) 
     with pytest.raises(InvalidValueError):
         ground.database.transaction(lambda tx: demand(tx, user_id, code, sealer=ground.sealer, at=NOW))
     ground.close()
+
+
+def test_the_chain_of_the_audit_holds_under_the_new_key_and_its_own_stays_what_it_was(settings: Settings) -> None:
+    def chain(tx: Tx) -> bytes:
+        return key_in(tx, load_or_create(key_file(settings))).of_gone(1)
+
+    ground = open_(settings)
+    before = ground.database.transaction(chain)
+    ground.database.transaction(lambda tx: fasten(tx, key_in(tx, ground.sealer), at=NOW))
+    ground.close()
+    old = key_file(settings).read_bytes()
+
+    assert N_CHANNELS + 3 == rotated(settings).n_resealed
+
+    assert old != key_file(settings).read_bytes()
+    ground = open_(settings)
+    assert before == ground.database.transaction(chain)
+    ground.close()
+    env = {"HEARTFLY_DATABASE__URL": settings.database.url} if settings.database.url else {}
+    result = CliRunner().invoke(main, ["audit", "verify", "--json", "--data", str(settings.data.dir)], env=env)
+    assert (0, 2, 0) == (result.exit_code, *[json.loads(result.output)[name] for name in ("holding", "faults")])

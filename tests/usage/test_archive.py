@@ -38,6 +38,7 @@ from heartfly.usage.erasure import erase_customer
 from heartfly.usage.seal import remove_old
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
 from tests.usage.oracle import Sent
+from tests.world import SEALER
 
 pytestmark = pytest.mark.anyio
 
@@ -537,7 +538,9 @@ async def test_who_is_erased_while_his_first_file_is_written_goes_from_that_file
     )
 
     async def erase() -> None:
-        await erase_customer(plant.usage, db, PID, uuid, rev=None, actor=Actor("cli"), at=DUE, ids=plant.ids)
+        await erase_customer(
+            plant.usage, db, PID, uuid, rev=None, actor=Actor("cli"), at=DUE, ids=plant.ids, sealer=SEALER
+        )
 
     with monkeypatch.context() as patch:
         if begun == "before":

@@ -28,6 +28,7 @@ from heartfly.usage.requests import Limits
 from tests.sim_clock import SimClock
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
 from tests.usage.request_oracle import Asked, Key, brute_force, requests_of, slow_of
+from tests.world import SEALER
 
 pytestmark = pytest.mark.anyio
 
@@ -291,7 +292,7 @@ async def test_slow_requests_of_an_erased_customer_go_also_where_events_are_gone
     )
     await plant.usage.write(lambda tx: tx.conn.execute(sa.delete(events)))
 
-    await erase_customer(plant.usage, db, PID, uuid, rev=None, actor=actor, at=NOW, ids=plant.ids)
+    await erase_customer(plant.usage, db, PID, uuid, rev=None, actor=actor, at=NOW, ids=plant.ids, sealer=SEALER)
 
     async with plant.usage.read() as read:
         left = (await read.execute(sa.select(slow_requests.c.subject_id))).scalars()

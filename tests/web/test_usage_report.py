@@ -380,7 +380,15 @@ async def test_who_is_erased_has_no_link_and_no_mailing_any_more(town: Town, web
     assert 303 == (await owner.post(f"{path}/mails", {"rhythm": "month", "addresses": "a@example.org"})).status
     uuid, api = path.split("/")[-2], web.api
     await erase_customer(
-        api.usage, api.database, town.world.project.pid, uuid, rev=None, actor=CLI, at=START, ids=api.ids
+        api.usage,
+        api.database,
+        town.world.project.pid,
+        uuid,
+        rev=None,
+        actor=CLI,
+        at=START,
+        ids=api.ids,
+        sealer=api.sealer,
     )
     assert 404 == (await town.nobody.get(link)).status
     async with town.world.db.read() as read:

@@ -163,7 +163,9 @@ async def erase_customer(
         row = await queries.one_customer(read, pid, customer_id)
     if confirm.lower() != row.uuid:
         raise InvalidValueError("confirm", f"must be the customer's id, {row.uuid}; nothing was erased")
-    n = await erase(api.usage, api.database, pid, row.uuid, rev=rev, actor=request.actor, at=at, ids=api.ids)
+    n = await erase(
+        api.usage, api.database, pid, row.uuid, rev=rev, actor=request.actor, at=at, ids=api.ids, sealer=api.sealer
+    )
     await carry_or_wait(api.usage, api.database)
     return ErasedOut(n)
 

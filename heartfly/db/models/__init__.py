@@ -17,7 +17,7 @@ from heartfly.db.models.accounts import (
     users,
 )
 from heartfly.db.models.archives import archive_erasures, archives
-from heartfly.db.models.audit import audit
+from heartfly.db.models.audit import audit, audit_chain, audit_clasps, audit_gone
 from heartfly.db.models.base import metadata, usage_metadata
 from heartfly.db.models.budgets import budget_allocations, budget_channels, budget_marks, budget_periods, budgets
 from heartfly.db.models.calls import call_names, call_rollups
@@ -91,6 +91,9 @@ __all__ = [
     "archives",
     "attempts",
     "audit",
+    "audit_chain",
+    "audit_clasps",
+    "audit_gone",
     "backfill_events",
     "backfills",
     "backup_codes",

@@ -14,6 +14,8 @@ metadata = MetaData(naming_convention=_NAMES)
 usage_metadata = MetaData(naming_convention=_NAMES)
 """Of the part that is usage (db/parts.py)."""
 
+APART = "apart"
+"""In a sealed column's `info`: for what alone (sealing.py)."""
 WALK = "walk"
 """In a table's `info`: the columns along which a project's rows are walked, where that is not the primary key."""
 
