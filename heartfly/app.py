@@ -264,7 +264,7 @@ class App:
     def _dispatcher(self, database: Afar) -> Dispatcher:
         """Made in the courier's thread, as are the connections that it keeps."""
         ground, settings = self.ground, self.ground.settings
-        self._http = self._outgoing()
+        self._http = self._outgoing(of_alerts=True)
         return Dispatcher(
             database,
             context=ChannelContext(http=self._http, mail=mail_settings(settings), apprise=settings.apprise.by_name),
@@ -280,7 +280,7 @@ class App:
             poll=POLL if NodeRole.JUDGE in settings.server.roles else POLL_OF_OTHERS,
         )
 
-    def _outgoing(self) -> OutgoingHttp:
+    def _outgoing(self, *, of_alerts: bool) -> OutgoingHttp:
         """For the event loop that it is made in."""
         settings = self.ground.settings
         return OutgoingHttp(
@@ -289,6 +289,7 @@ class App:
             allowed_ports=settings.outgoing.allowed_ports,
             total_deadline_s=settings.outgoing.deadline_s,
             user_agent=f"Heartfly/{__version__}",
+            of_alerts=of_alerts,
         )
 
     def _reach(self) -> Reach:
@@ -302,7 +303,7 @@ class App:
 
     def _heartbeat(self) -> Heartbeat:
         """InvalidValueError: the URL is none that could ever be called."""
-        wanted, http = self.ground.settings.heartbeat, self._outgoing()
+        wanted, http = self.ground.settings.heartbeat, self._outgoing(of_alerts=False)
         return Heartbeat(
             url=http.check_url(wanted.url, field="heartbeat.url"),
             period=timedelta(seconds=wanted.period_s),

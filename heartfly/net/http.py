@@ -38,7 +38,8 @@ class OutgoingHttp:
 
     `own_hosts`: `host` or `host:port` of our base URL, which no request may go to. At most
     `connections_per_host` requests to one host run at once, and as many that have waited for an answer for more than
-    `patience_s`, or did so the last time; more wait, within their own time limit.
+    `patience_s`, or did so the last time; more wait, within their own time limit. `of_alerts`: each request says that
+    it follows from an alert, which no Heartfly takes.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class OutgoingHttp:
         lookup_limit_s: float = 3.0,
         connect_limit_s: float = 4.0,
         tls: ssl.SSLContext | None = None,
+        of_alerts: bool = True,
     ) -> None:
+        self._of_alerts = of_alerts
         self._rules = Rules(allow=tuple(allow), ports=allowed_ports, own_hosts=own_hosts)
         self._user_agent = user_agent
         self._deadline_s = total_deadline_s
@@ -121,7 +124,7 @@ class OutgoingHttp:
             raise RequestFailed(str(error), permanent=True) from error
         if self._rules.is_own(target.host, target.port):
             raise RequestFailed(f"{target.host}: that is Heartfly itself", permanent=True)
-        sent = outgoing_headers(headers, user_agent=self._user_agent)
+        sent = outgoing_headers(headers, user_agent=self._user_agent, of_alerts=self._of_alerts)
         return target, _written(method, target, sent, body)
 
     def _failure(self, host: str, incoming: Incoming, *, late: bool) -> RequestFailed:
