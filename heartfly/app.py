@@ -252,8 +252,7 @@ class App:
             return not await has_users(read)
 
     def _leads(self) -> bool:
-        looked = self.watcher.last_beat
-        return looked is not None and looked.leads
+        return self.watcher.leads
 
     def _keeps_body(self) -> bool:
         if self.surroundings.keeps_bodies():
@@ -340,6 +339,7 @@ class App:
             now=self.ground.clock.now(),
             last_beat_at=self.watcher.last_beat_at,
             watermark=looked.watermark if looked is not None else None,
+            due=looked.next_wake_at if looked is not None else None,
             broken=database.broken,
             stopping=self.stop.is_set(),
             refused_s=database.refused_s,

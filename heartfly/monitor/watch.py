@@ -93,6 +93,11 @@ class Watcher:
         since = self._hurries_since
         return since is not None and self._clock.monotonic() - since < HURRY_S
 
+    @property
+    def leads(self) -> bool:
+        """Whether this node judges, as of its last beat."""
+        return self.last_beat is not None and self.last_beat.leads
+
     def heard(self, changes: Changes) -> None:
         """A committed write set a deadline; wake up if it is nearer than the one we sleep for."""
         at = changes.wake_at

@@ -24,7 +24,14 @@ class Tower:
     """
 
     def __init__(
-        self, world: World, clock: SimClock, *, node_id: int = 1, batch: int = 500, hearing: Hearing | None = None
+        self,
+        world: World,
+        clock: SimClock,
+        *,
+        node_id: int = 1,
+        batch: int = 500,
+        hearing: Hearing | None = None,
+        may_lead: bool = True,
     ) -> None:
         self.world = world
         self.clock = clock
@@ -41,7 +48,7 @@ class Tower:
             refusals=self.refusals,
             spooled=lambda: self.spooled,
         )
-        self.leader = Leader(node_id=node_id, clock=clock)
+        self.leader = Leader(node_id=node_id, clock=clock, may_lead=may_lead)
         self.watcher = Watcher(
             world.db,
             beat=self.beat,

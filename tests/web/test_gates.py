@@ -136,7 +136,7 @@ BY_NAME = {
     "/shared/report-stop/{link}",
 }  # fmt: skip
 NO_PAGE = {
-    "/", "/static/{name}", "/.well-known/security.txt",
+    "/", "/static/{name}", "/.well-known/security.txt", "/judging",
     "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
     "/p/{project}", "/p/{project}/live", "/p/{project}/usage/traffic.csv",
     "/p/{project}/usage/calls.csv",
