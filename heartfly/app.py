@@ -176,6 +176,7 @@ class App:
             leader=Leader(node_id=ground.node_id, clock=clock, may_lead=NodeRole.JUDGE in settings.server.roles),
             clock=clock,
             hearing=hearing,
+            lost=count.lease_losses.add,
         )
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
         every = timedelta(seconds=settings.monitor.canary_s) or None
@@ -381,11 +382,10 @@ class App:
         sending = [self.courier.run(self.ended)] if NodeRole.SEND in roles else []
         jobs = [self.jobs.run(self.ended)] if NodeRole.JUDGE in roles else []
         others = (self.folder, self.held_days, self.limit_upkeep, self.replay)
-        beside = [run(self.ended) for run in self.beside]
         syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]
         smtp = [] if self.smtp is None else [self.smtp.run(self.ended)]
         running = [service.run(self.ended) for service in (*services, *others)]
-        return [*running, *sending, *jobs, *heartbeat, *beside, *syslog, *smtp]
+        return [*running, *sending, *jobs, *heartbeat, *(run(self.ended) for run in self.beside), *syslog, *smtp]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

@@ -72,7 +72,10 @@ class Watcher:
         leader: Leader,
         clock: Clock,
         hearing: Hearing,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
+        """`lost` is told when another node has taken the lease that this one had."""
+        self._lost = lost
         self._database = database
         self._beat = beat
         self._judge = judge
@@ -130,6 +133,8 @@ class Watcher:
     async def _beat_once(self) -> Looked:
         looked, heard = await self._database.write(self._look, priority=Priority.JUDGING)
         self._beat.committed(heard)
+        if self.leads and not looked.leads:
+            self._lost()
         self.last_beat, self.last_beat_at = looked, self._clock.now()
         return looked
 

@@ -37,6 +37,8 @@ class Tower:
         self.clock = clock
         self.under_way: dict[Target, datetime] = {}
         self.refusals = Refusals()
+        self.n_lost = 0
+        """How often another one has taken the lease from it."""
         self.spooled: Backlog | None = None
         hearing = hearing or Hearing(beat=10 * MINUTE, blind_after=15 * MINUTE)
         self.beat = Beat(
@@ -56,7 +58,11 @@ class Tower:
             leader=self.leader,
             clock=clock,
             hearing=hearing,
+            lost=self._lose,
         )
+
+    def _lose(self) -> None:
+        self.n_lost += 1
 
     async def go(self, to: datetime) -> None:
         """Let time pass, with beats, up to an instant, and look there."""

@@ -25,7 +25,8 @@ from heartfly.notify.message import Delivery
 from heartfly.notify.text import one_line
 
 MASK = "…"
-_TRY_AGAIN = frozenset({408, 409, 425, 429})
+PATIENCE = frozenset({408, 409, 425, 429})
+"""Refusals that hold for now only."""
 _GOES_ROUND = 508
 """What a Heartfly says to an alert that comes as a ping, or in any other place: it will say so each time."""
 
@@ -219,7 +220,7 @@ def retry_after_s(value: str | None, *, now: datetime) -> float | None:
 
 
 def _is_final(status: int) -> bool:
-    return (300 <= status < 500 and status not in _TRY_AGAIN) or status == _GOES_ROUND
+    return (300 <= status < 500 and status not in PATIENCE) or status == _GOES_ROUND
 
 
 def _refusal(status: int, said: str) -> str:
