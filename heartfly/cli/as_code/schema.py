@@ -198,7 +198,7 @@ SCHEMA: dict[str, Any] = {
         {
             "version": {"const": 1},
             "managed_by": {"type": "string", "maxLength": 40, "description": "Checks get the tag managed:NAME."},
-            "project": _object({"name": _TEXT, "zone": _TEXT}),
+            "project": _object({"name": _TEXT, "zone": _TEXT, "create_by_ping": {"type": "boolean"}}),
             "channels": _named(_CHANNEL, "By their names."),
             "meters": _named(_METER, "By their slugs."),
             "checks": _named(_CHECK, "By their slugs."),

@@ -1,0 +1,20 @@
+"""A project may want that no ping makes a check: `?create=1` and clients that rely on it"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0035"
+down_revision = "0032"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # As it was for all: a ping that says so makes its check.
+    op.add_column("projects", sa.Column("create_by_ping", sa.Boolean(), nullable=False, server_default=sa.true()))
+
+
+def downgrade() -> None:
+    op.drop_column("projects", "create_by_ping")
