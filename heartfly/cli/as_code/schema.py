@@ -85,6 +85,7 @@ _CHECK = _object(
             _object({"on_time": _or_null(_NUMBER), "success": _or_null(_NUMBER), "days": {"enum": list(DAYS)}})
         ),
         "sticky": {"type": "boolean"},
+        "unverified_is_down": {"type": "boolean"},
         "host": _TEXT,
         "needs": {"description": "Slugs of checks.", "type": "array", "items": _TEXT, "uniqueItems": True},
         "channels": _CHANNELS,

@@ -39,7 +39,7 @@ POLICY = ("tags", "least", "after", "every", "title", "text", "words")
 _MOST_NAME = 100
 _CHECK = (
     "name", "tags", "description", "schedule", "grace", "max_run", "methods", "filters", "gates", "tolerance", "bounds",
-    "slo", "sticky", "host", "needs", "channels",
+    "slo", "sticky", "unverified_is_down", "host", "needs", "channels",
 )  # fmt: skip
 _RULE = ("severity", "enabled", "channels", "match", "by", "for", "cooldown", "conditions")
 _BUDGET = (
