@@ -176,6 +176,7 @@ class App:
             leader=Leader(node_id=ground.node_id, clock=clock, may_lead=NodeRole.JUDGE in settings.server.roles),
             clock=clock,
             hearing=hearing,
+            lost=count.lease_losses.add,
         )
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
         every = timedelta(seconds=settings.monitor.canary_s) or None
@@ -252,8 +253,7 @@ class App:
             return not await has_users(read)
 
     def _leads(self) -> bool:
-        looked = self.watcher.last_beat
-        return looked is not None and looked.leads
+        return self.watcher.leads
 
     def _keeps_body(self) -> bool:
         if self.surroundings.keeps_bodies():
@@ -264,7 +264,7 @@ class App:
     def _dispatcher(self, database: Afar) -> Dispatcher:
         """Made in the courier's thread, as are the connections that it keeps."""
         ground, settings = self.ground, self.ground.settings
-        self._http = self._outgoing()
+        self._http = self._outgoing(of_alerts=True)
         return Dispatcher(
             database,
             context=ChannelContext(http=self._http, mail=mail_settings(settings), apprise=settings.apprise.by_name),
@@ -280,12 +280,13 @@ class App:
             poll=POLL if NodeRole.JUDGE in settings.server.roles else POLL_OF_OTHERS,
         )
 
-    def _outgoing(self) -> OutgoingHttp:
+    def _outgoing(self, *, of_alerts: bool) -> OutgoingHttp:
         """For the event loop that it is made in."""
         wanted, rules = self.ground.settings.outgoing, self._rules()
         return OutgoingHttp(
             allow=rules.allow, own_hosts=rules.own_hosts, allowed_ports=rules.ports, only_to=rules.only_to,
-            proxy=wanted.forward_proxy, total_deadline_s=wanted.deadline_s, user_agent=f"Heartfly/{__version__}",
+            proxy=wanted.forward_proxy, total_deadline_s=wanted.deadline_s, of_alerts=of_alerts,
+            user_agent=f"Heartfly/{__version__}",
         )  # fmt: skip
 
     def _rules(self) -> Rules:
@@ -302,7 +303,7 @@ class App:
 
     def _heartbeat(self) -> Heartbeat:
         """InvalidValueError: the URL is none that could ever be called."""
-        wanted, http = self.ground.settings.heartbeat, self._outgoing()
+        wanted, http = self.ground.settings.heartbeat, self._outgoing(of_alerts=False)
         return Heartbeat(
             url=http.check_url(wanted.url, field="heartbeat.url"),
             period=timedelta(seconds=wanted.period_s),
@@ -339,6 +340,7 @@ class App:
             now=self.ground.clock.now(),
             last_beat_at=self.watcher.last_beat_at,
             watermark=looked.watermark if looked is not None else None,
+            due=looked.next_wake_at if looked is not None else None,
             broken=database.broken,
             stopping=self.stop.is_set(),
             refused_s=database.refused_s,
@@ -380,11 +382,10 @@ class App:
         sending = [self.courier.run(self.ended)] if NodeRole.SEND in roles else []
         jobs = [self.jobs.run(self.ended)] if NodeRole.JUDGE in roles else []
         others = (self.folder, self.held_days, self.limit_upkeep, self.replay)
-        beside = [run(self.ended) for run in self.beside]
         syslog = [] if self.syslog is None else [self.syslog.run(self.ended)]
         smtp = [] if self.smtp is None else [self.smtp.run(self.ended)]
         running = [service.run(self.ended) for service in (*services, *others)]
-        return [*running, *sending, *jobs, *heartbeat, *beside, *syslog, *smtp]
+        return [*running, *sending, *jobs, *heartbeat, *(run(self.ended) for run in self.beside), *syslog, *smtp]
 
     async def finish(self) -> None:
         """Leave: the last beat, what is queued, and every connection."""

@@ -134,6 +134,15 @@ class Instruments:
             "heartfly_deliveries_total", "Tries to deliver alerts, by kind of channel and outcome.", "kind", "outcome"
         )
         self.delivery_seconds = Histogram("heartfly_delivery_seconds", "How long a try to deliver took.", "kind")
+        self.retries = Counter(
+            "heartfly_delivery_retries_total", "Tries to deliver that are to be made again, by what was wrong.", "cause"
+        )
+        self.repeats = Counter(
+            "heartfly_flagged_repeats_total", "Messages that were taken, and said that they may be a repeat."
+        )
+        self.lease_losses = Counter(
+            "heartfly_lease_losses_total", "Times that this node judged, and another one had taken that over."
+        )
         self.blind_intervals = Counter(
             "heartfly_blind_intervals_total", "Blind intervals that this process has recorded."
         )
@@ -163,9 +172,13 @@ class Instruments:
         self.commit_items.observe(n)
         self.commit_seconds.observe(took_s)
 
-    def delivery(self, kind: str, outcome: str, took_s: float) -> None:
+    def delivery(self, kind: str, outcome: str, took_s: float, *, cause: str, repeats: int) -> None:
+        """`cause`: why it is to be made again; empty: it is not. `repeats`: 1 if it arrived and may be a repeat."""
         self.deliveries.add(kind, outcome)
         self.delivery_seconds.observe(took_s, kind)
+        if cause:
+            self.retries.add(cause)
+        self.repeats.add(n=repeats)
 
     def blind(self, n: int, seconds: float) -> None:
         self.blind_intervals.add(n=n)

@@ -63,6 +63,7 @@ def make_rules(
     tolerance: Tolerance = NO_TOLERANCE,
     bounds: Bounds = NO_BOUNDS,
     sticky: bool = False,
+    unverified_is_down: bool = False,
     wants_late: bool = False,
 ) -> Rules:
     return Rules(
@@ -73,6 +74,7 @@ def make_rules(
         tolerance=tolerance,
         bounds=bounds,
         sticky=sticky,
+        unverified_is_down=unverified_is_down,
         wants_late=wants_late,
     )
 

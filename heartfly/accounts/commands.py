@@ -114,16 +114,18 @@ def edit_project(
     actor: Actor,
     at: datetime,
     ids: IdSource,
+    create_by_ping: bool | None = None,
     rev: int | None = None,
     named: int | None = None,
 ) -> None:
     """Change what is given. The slug stays: addresses are made of it.
 
-    `named`: the revision of name and zone that whoever asks has seen, when nothing else of the project matters to him.
+    `create_by_ping`: whether a ping by key and slug that asks for it makes a check. `named`: the revision of all these
+    that whoever asks has seen, when nothing else of the project matters to him.
     """
     row = _held(tx, pid, rev)
     revisions.demand(revisions.of_named(row), named, "project")
-    wanted: dict[str, str] = {}
+    wanted: dict[str, Any] = {} if create_by_ping is None else {"create_by_ping": create_by_ping}
     if name is not None:
         wanted["name"] = text.name(name, field="name", most=100)
     if zone is not None:

@@ -15,12 +15,12 @@ def revision(*facts: Any) -> int:
 
 
 def of_project(row: Any) -> int:
-    return revision(row.name, row.zone, row.ping_key_hash, row.old_until)
+    return revision(row.name, row.zone, row.create_by_ping, row.ping_key_hash, row.old_until)
 
 
 def of_named(row: Any) -> int:
-    """Of a project's name and zone alone: another ping key is none of their business."""
-    return revision(row.name, row.zone)
+    """Of what a project is called and may do alone: another ping key is none of their business."""
+    return revision(row.name, row.zone, row.create_by_ping)
 
 
 def of_ping_key(row: Any) -> int:

@@ -2,7 +2,8 @@
 
 A signal must not wait for routing, sessions or validation of pages; measured, the framework's part
 is as much as all else that a ping needs. Nor must it wait for the framework to be imported: that
-happens beside the first pings, and whoever asks the API meanwhile waits for it.
+happens beside the first pings, and whoever asks the API meanwhile waits for it. What follows from
+an alert of a Heartfly is refused here, whatever it wants (docs/decisions/0057).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from heartfly.api.health import Health
 from heartfly.api.metrics import MetricsDoor
 from heartfly.api.ping import PingDoor, Receive, Scope, Send, is_ping
 from heartfly.api.state import ApiState
+from heartfly.logs import line
+from heartfly.net.headers import HOP_HEADER
 
 if TYPE_CHECKING:
     from heartfly.api.compat.telemetry.door import TelemetryDoor
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 _PROBES = frozenset({"/healthz", "/readyz"})
 _OF_EACH_NODE = _PROBES | {"/metrics"}
 _NOT_HERE = b"this node serves no requests: its server.roles leave that to others"
+_HOP = HOP_HEADER.lower().encode()
+_GOES_ROUND = b"loop detected: this request is an alert of a Heartfly (X-Heartfly-Hop); none may lead to another"
 _OURS = "/v1/"
 _ENDS = ("/run", "/complete", "/alertmanager", "/")
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -77,8 +82,14 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, query = scope["path"], scope["query_string"]
         if not self._serves and path not in _OF_EACH_NODE:
-            await _refuse(send)
+            # 503 and no 404: a proxy then tries another node, and a client comes again.
+            await _refuse(send, 503, _NOT_HERE, (b"retry-after", b"30"))
             return
+        for name, _ in scope["headers"]:
+            if name == _HOP:
+                line("ping" if is_ping(path) else "request", outcome="refused", code=508, reason="loop detected")
+                await _refuse(send, 508, _GOES_ROUND)
+                return
         if path.startswith(_OURS):  # nobody else's: a check of limits, or events, pass here as often as pings do
             native, _, _ = await self._slow()
             await native(scope, receive, send)
@@ -114,14 +125,13 @@ def _may_be_elses(path: str, query: bytes) -> bool:
     return b"state=" in query or path.endswith(_ENDS)
 
 
-async def _refuse(send: Send) -> None:
-    """503 and no 404: a proxy then tries another node, and a client comes again."""
+async def _refuse(send: Send, status: int, said: bytes, *more: tuple[bytes, bytes]) -> None:
     headers = [
         (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(_NOT_HERE)).encode()),
-        (b"retry-after", b"30"),
+        (b"content-length", str(len(said)).encode()),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
+        *more,
     ]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": _NOT_HERE})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": said})

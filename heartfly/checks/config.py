@@ -91,6 +91,8 @@ class CheckIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     slo: SloIn | msgspec.UnsetType | None = msgspec.UNSET
     """Null: nothing is aimed at."""
     sticky: bool | msgspec.UnsetType = msgspec.UNSET
+    unverified_is_down: bool | msgspec.UnsetType = msgspec.UNSET
+    """True: that Heartfly could not hear excuses no silence."""
     host: str | msgspec.UnsetType = msgspec.UNSET
     """On which the job runs; empty: as its pings say."""
     needs: list[str] | msgspec.UnsetType = msgspec.UNSET
@@ -123,6 +125,7 @@ class CheckConfig:
     bounds: str = ""
     slo: str = ""
     sticky: bool = False
+    unverified_is_down: bool = False
     host: str = ""
 
     @property
@@ -182,6 +185,7 @@ def as_asked(config: CheckConfig) -> dict[str, Any]:
         "bounds": lines_of(bounds_of(config.bounds)),
         "slo": msgspec.to_builtins(slo_in(config.slo)),
         "sticky": config.sticky,
+        "unverified_is_down": config.unverified_is_down,
         "host": config.host,
     }
 
@@ -349,6 +353,7 @@ _READ: Mapping[str, Callable[[Any, datetime], Mapping[str, Any]]] = {
     "bounds": lambda value, _: {"bounds": _bounds(value)},
     "slo": lambda value, _: {"slo": to_store(value)},
     "sticky": lambda value, _: {"sticky": value},
+    "unverified_is_down": lambda value, _: {"unverified_is_down": value},
     "host": lambda value, _: {"host": text.one_line(value.strip(), field="host", most=LONGEST_HOST)},
 }
 """Each field of `CheckIn` but the channels and needs: the columns that its value becomes, at an instant."""

@@ -331,14 +331,20 @@ Timing = tuple[str, int, str, str, str]
 def rules_of(row: Row[Any]) -> Rules:
     timing = (row.kind, row.period_s, row.expression, row.zone, row.dialect)
     said = (row.gates, row.tolerance, row.bounds)
-    return _rules(timing, row.grace_s, row.max_run_s, said, sticky=row.sticky, wants_late=row.wants_late)
+    return _rules(
+        timing, row.grace_s, row.max_run_s, said, sticky=row.sticky, deaf_is_down=row.unverified_is_down,
+        wants_late=row.wants_late,
+    )  # fmt: skip
 
 
 def rules_of_config(config: CheckConfig) -> Rules:
     """As if the check were so. Nobody hears of lateness."""
     timing = (config.kind, config.period_s, config.expression, config.zone, config.dialect)
     said = (config.gates, config.tolerance, config.bounds)
-    return _rules(timing, config.grace_s, config.max_run_s, said, sticky=config.sticky, wants_late=False)
+    return _rules(
+        timing, config.grace_s, config.max_run_s, said, sticky=config.sticky, deaf_is_down=config.unverified_is_down,
+        wants_late=False,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=16_384)
@@ -349,6 +355,7 @@ def _rules(
     said: tuple[str, str, str],
     *,
     sticky: bool,
+    deaf_is_down: bool,
     wants_late: bool,
 ) -> Rules:
     gates, tolerance, bounds = said
@@ -361,6 +368,7 @@ def _rules(
         bounds=msgspec.json.decode(bounds, type=Bounds) if bounds else NO_BOUNDS,
         zone=timing[3],
         sticky=sticky,
+        unverified_is_down=deaf_is_down,
         wants_late=wants_late,
     )
 

@@ -35,6 +35,7 @@ def _facts(project: Any) -> list[tuple[str, Any]]:
         ("name", project["name"]),
         ("slug", project["slug"]),
         ("zone", project["zone"]),
+        ("made by pings", "checks, if they ask for it" if project["create_by_ping"] else "nothing"),
         ("ping key", project["ping_key"] or "cannot be opened: its secret.key is lost; rotate it"),
     ]
     if project["old_ping_key_until"]:

@@ -529,6 +529,8 @@ def after_silence(
     check: Check, *, through: datetime, blind: Sequence[Blind], new_id: Callable[[], int], now: datetime
 ) -> Step:
     """Judge everything that fell due up to `through`, the instant up to which every signal was heard."""
+    if check.rules.unverified_is_down:
+        blind = [one for one in blind if one.planned]
     step = _armed(Step(check=check), now)
     while (due := _due(step.check, through)) is not None:
         step = due(step, blind, new_id, now)

@@ -67,6 +67,8 @@ class Rules:
     zone: str = "UTC"
     """In which the days of gates begin and end."""
     sticky: bool = False
+    unverified_is_down: bool = False
+    """That Heartfly could not hear excuses nothing: a missed run is worse than a false alarm. What is planned does."""
     wants_late: bool = False
     """Somebody hears of lateness: then the check is looked at when its slot opens, too."""
 

@@ -383,6 +383,8 @@ def _deafness(known: _Known) -> Iterator[str]:
         yield "The slot before was excused, as Heartfly itself could not hear for part of it."
     for one in known.touching(Touches.SLOT):
         then = "it is the second in a row, so silence is an alarm" if excused else "silence is unverified, and no alarm"
+        if known.check.rules.unverified_is_down:
+            then = "the check wants silence to be an alarm all the same"
         yield f"{explain_blind(one)} That touches the slot: {then}."
     for one in known.touching(Touches.RUN):
         yield f"{explain_blind(one)} That touches a run under way, whose end may have come unheard."

@@ -72,7 +72,10 @@ class Watcher:
         leader: Leader,
         clock: Clock,
         hearing: Hearing,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
+        """`lost` is told when another node has taken the lease that this one had."""
+        self._lost = lost
         self._database = database
         self._beat = beat
         self._judge = judge
@@ -92,6 +95,11 @@ class Watcher:
         """More checks are due than are judged at a time: what can wait should. May be asked in any thread."""
         since = self._hurries_since
         return since is not None and self._clock.monotonic() - since < HURRY_S
+
+    @property
+    def leads(self) -> bool:
+        """Whether this node judges, as of its last beat."""
+        return self.last_beat is not None and self.last_beat.leads
 
     def heard(self, changes: Changes) -> None:
         """A committed write set a deadline; wake up if it is nearer than the one we sleep for."""
@@ -125,6 +133,8 @@ class Watcher:
     async def _beat_once(self) -> Looked:
         looked, heard = await self._database.write(self._look, priority=Priority.JUDGING)
         self._beat.committed(heard)
+        if self.leads and not looked.leads:
+            self._lost()
         self.last_beat, self.last_beat_at = looked, self._clock.now()
         return looked
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from heartfly.errors import InvalidValueError
 
 HOP_HEADER = "X-Heartfly-Hop"
+"""Says that a request follows from an alert. No Heartfly takes one that does: alerts would go round without end."""
 
 _RESERVED = frozenset(
     {
@@ -45,10 +46,15 @@ def check_headers(headers: Mapping[str, str], *, field: str) -> None:
             raise InvalidValueError(field, f"{name} contains a line break or a control character")
 
 
-def outgoing_headers(headers: Mapping[str, str], *, user_agent: str) -> list[tuple[bytes, bytes]]:
-    """Return the caller's headers, which replace our defaults of the same name, and ours."""
+def outgoing_headers(
+    headers: Mapping[str, str], *, user_agent: str, of_alerts: bool = True
+) -> list[tuple[bytes, bytes]]:
+    """Return the caller's headers, which replace our defaults of the same name, and ours.
+
+    `of_alerts`: what is sent is an alert, and says so.
+    """
     chosen = {"user-agent": ("User-Agent", user_agent), "accept": ("Accept", "*/*")}
     chosen |= {name.lower(): (name, value) for name, value in headers.items()}
     # Nothing is ever decompressed here, so a small reply cannot grow into a large one.
-    ours = (("Accept-Encoding", "identity"), (HOP_HEADER, "1"))
+    ours = [("Accept-Encoding", "identity")] + [(HOP_HEADER, "1")] * of_alerts
     return [(name.encode(), value.strip().encode()) for name, value in (*chosen.values(), *ours)]

@@ -42,7 +42,8 @@ class OutgoingHttp:
     `own_hosts`: `host` or `host:port` of our base URL, which no request may go to. At most
     `connections_per_host` requests to one host run at once, and as many that have waited for an answer for more than
     `patience_s`, or did so the last time; more wait, within their own time limit. `only_to`: where requests may go at
-    most. `proxy`: they all go by it.
+    most. `proxy`: they all go by it. `of_alerts`: each request says that it follows from an alert, which no
+    Heartfly takes.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class OutgoingHttp:
         lookup_limit_s: float = 3.0,
         connect_limit_s: float = 4.0,
         tls: ssl.SSLContext | None = None,
+        of_alerts: bool = True,
     ) -> None:
+        self._of_alerts = of_alerts
         self._rules = Rules(
             allow=tuple(allow),
             ports=allowed_ports,
@@ -144,7 +147,7 @@ class OutgoingHttp:
         if not target.is_literal and self._rules.leaves_out(target.host, is_literal=False):
             # Before it is looked up: that asks somebody's name server, and so tells him something.
             raise RequestFailed(f"{target.host}: {NOT_LISTED}", permanent=True)
-        sent = outgoing_headers(headers, user_agent=self._user_agent)
+        sent = outgoing_headers(headers, user_agent=self._user_agent, of_alerts=self._of_alerts)
         return target, _written(method, target, sent, body, relay=self._relay(target))
 
     def _relay(self, target: Target) -> Proxy | None:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from heartfly.clock import Clock
 from heartfly.config import Alerts
@@ -24,7 +24,7 @@ from heartfly.notify.channels.base import Channel, ChannelContext
 from heartfly.notify.claim import Claims, claim, take_over
 from heartfly.notify.contents import large
 from heartfly.notify.lanes import MAX_IN_FLIGHT, Lane
-from heartfly.notify.record import Outcome
+from heartfly.notify.record import Outcome, trouble_of
 from heartfly.notify.recorder import Recorder
 from heartfly.notify.sending import SEND_LIMIT_S, Sender
 from heartfly.notify.set_back import NOTICED, bring_forward
@@ -60,6 +60,11 @@ class _Pass:
     next_at: datetime | None
 
 
+class Count(Protocol):
+    def __call__(self, kind: str, outcome: str, took_s: float, *, cause: str, repeats: int) -> None:
+        """`kind`: of the channel. `cause`: of a try that is made again. `repeats`: 1 if it arrived, flagged as one."""
+
+
 class Dispatcher:
     """`run` in a server, or `round` by `round` where time is simulated; what they do is the same."""
 
@@ -76,11 +81,11 @@ class Dispatcher:
         node_id: int,
         kinds: Mapping[str, Channel] = CHANNELS,
         landing_s: float = 15.0,
-        count: Callable[[str, str, float], None] = lambda _kind, _outcome, _took_s: None,
+        count: Count | None = None,
         gives_way: Callable[[], bool] = lambda: False,
         poll: timedelta = POLL,
     ) -> None:
-        """`count` is told of each try: the kind of channel, how it ended, and how long it took.
+        """`count` is told of each try.
 
         `gives_way`: whether others need the interpreter and the writer more just now.
         """
@@ -293,7 +298,10 @@ class Dispatcher:
                 counted = await self._recorder.record(outcome, last=not self._n_flying)
                 word = _word(outcome) if counted else "not counted"
                 _log(outcome, word=word, took_s=took_s)
-                self._count(claimed.channel.kind, word.replace(" ", "_"), took_s)
+                if self._count is not None:
+                    cause = (trouble_of(outcome) or "") if counted else ""
+                    repeats = int(outcome.failure is None and claimed.possible_duplicate)
+                    self._count(claimed.channel.kind, word.replace(" ", "_"), took_s, cause=cause, repeats=repeats)
         finally:
             lane.in_hand.discard(claimed.id)
             self._look_soon(lane)

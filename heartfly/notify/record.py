@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import attempts, channels, deliveries, notifications
 from heartfly.db.prepared import Prepared, among
+from heartfly.notify.channels.base import PATIENCE
 from heartfly.notify.failing import FailedTry, give_up, stumble, works_again
 from heartfly.notify.work import Claimed
 
@@ -56,6 +58,28 @@ class Outcome:
             retry_after_s=self.failure.wish_s,
             jitter=self.jitter,
         )
+
+
+class Trouble(StrEnum):
+    """Why a try is made again, for who looks after Heartfly: a fault of the receiver, or of the way to it."""
+
+    BUSY = "busy"
+    """The receiver asks for patience: 408, 409, 425, 429."""
+    REFUSED = "refused"
+    """It, or the mail server, has a fault of its own: 5xx, or 4xx of a mail server."""
+    UNANSWERED = "unanswered"
+    """It may have arrived, and nobody said so."""
+    UNREACHABLE = "unreachable"
+    """It never left: no address, no connection, no certificate that holds."""
+
+
+def trouble_of(outcome: Outcome) -> Trouble | None:
+    """None: it arrived, or is not tried again."""
+    if outcome.failure is None or outcome.retry_at is None:
+        return None
+    if outcome.code is not None:
+        return Trouble.BUSY if outcome.code in PATIENCE else Trouble.REFUSED
+    return Trouble.UNANSWERED if outcome.failure.ambiguous else Trouble.UNREACHABLE
 
 
 def record(tx: Tx, outcomes: Sequence[Outcome], *, node_id: int, ids: IdSource) -> list[bool]:

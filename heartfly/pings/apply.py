@@ -249,13 +249,13 @@ class PingApplier:
             project = meant.get(target.ping_key_hash)
             if project is None:
                 continue
-            pid, until = project
+            pid, until, creates = project
             matches = named.get((pid, target.slug), [])
             if len(matches) > 1:
                 found[target] = PingResult(PingOutcome.AMBIGUOUS)
             elif matches:
                 found[target] = _Target(by_id.setdefault(matches[0].id, matches[0]), until=until)
-            elif target.create and (until is None or request.received_at < until):
+            elif target.create and creates and (until is None or request.received_at < until):
                 made = self._made(tx, pid, target.slug, request)
                 if isinstance(made, PingResult):
                     found[target] = made
@@ -314,24 +314,29 @@ def _lock_all(tx: Tx, uuids: Iterable[ByUuid], slugs: Collection[BySlug]) -> Non
 
 
 class _Meant(NamedTuple):
-    """`until`: of an old key, whose overlap ends then. What comes out of a spool may lie on both sides of that."""
+    """`until`: of an old key, whose overlap ends then. What comes out of a spool may lie on both sides of that.
+
+    `creates`: a ping may make a check there.
+    """
 
     pid: int
     until: datetime | None = None
+    creates: bool = True
 
 
 def _projects(tx: Tx, targets: Iterable[BySlug]) -> dict[str, _Meant]:
     """Ping key hash → project. An old key counts until its overlap ends."""
     asked = {target.ping_key_hash for target in targets}
-    query = sa.select(
-        projects.c.id, projects.c.ping_key_hash, projects.c.old_ping_key_hash, projects.c.old_until
-    ).where(sa.or_(projects.c.ping_key_hash.in_(asked), projects.c.old_ping_key_hash.in_(asked)))
+    p = projects.c
+    query = sa.select(p.id, p.ping_key_hash, p.old_ping_key_hash, p.old_until, p.create_by_ping).where(
+        sa.or_(p.ping_key_hash.in_(asked), p.old_ping_key_hash.in_(asked))
+    )
     found: dict[str, _Meant] = {}
     for row in tx.conn.execute(query):
         if row.ping_key_hash in asked:
-            found[row.ping_key_hash] = _Meant(row.id)
+            found[row.ping_key_hash] = _Meant(row.id, creates=row.create_by_ping)
         if row.old_ping_key_hash in asked and row.old_until is not None:
-            found.setdefault(row.old_ping_key_hash, _Meant(row.id, row.old_until))
+            found.setdefault(row.old_ping_key_hash, _Meant(row.id, row.old_until, row.create_by_ping))
     return found
 
 

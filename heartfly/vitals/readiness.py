@@ -29,13 +29,15 @@ class Facts:
 
     `refused_s`: how long ago a write was refused, None: none was; `stuck_s`: how long the writer has been at one batch;
     `schema`: None, not looked yet; `skew`: how far this machine's clock is from the database's, which may be negative;
-    None: not looked yet, or it is the same machine's; `spool`: pings on this node's disk that are not in the database.
+    None: not looked yet, or it is the same machine's; `due`: the nearest deadline, as the last
+    beat found it; `spool`: pings on this node's disk that are not in the database.
     """
 
     now: datetime
     last_beat_at: datetime | None
     watermark: datetime | None
     broken: StoreError | None
+    due: datetime | None = None
     stopping: bool = False
     refused_s: float | None = None
     stuck_s: float = 0.0

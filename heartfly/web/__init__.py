@@ -15,6 +15,7 @@ FIRST_SEGMENTS = frozenset(
         "static",
         "docs",
         "system",
+        "judging",
         "badge",
         "status",
         "shared",

@@ -29,7 +29,7 @@ SLO = ("slo_on_time", "slo_success", "slo_days")
 FIELDS = (
     "name", "slug", "tags", "description", *SCHEDULE, "grace", "grace_unit", "max_run", "max_run_unit", "methods",
     "gates", *TOLERANCE, "bounds", "host", "needs", *SLO, *(f"filter_{name}" for name in FILTERS), "default_fail",
-    "sticky",
+    "sticky", "unverified_is_down",
 )  # fmt: skip
 
 _NEXT = 5
@@ -60,6 +60,7 @@ def values_of(config: CheckConfig, needs: Sequence[str] = ()) -> dict[str, str]:
         "max_run": max_run, "max_run_unit": max_run_unit, "methods": config.methods,
         "gates": "\n".join(f"{gate.text} {gate.level}" for gate in gates_of(config.gates)),
         "default_fail": "1" if filters.get("default_fail") else "", "sticky": "1" if config.sticky else "",
+        "unverified_is_down": "1" if config.unverified_is_down else "",
     }  # fmt: skip
     tolerance: Mapping[str, Any] = facts["tolerance"] or {}
     values |= {name: str(tolerance.get(name) or "") for name in TOLERANCE}
@@ -103,8 +104,9 @@ def asked_of(typed: Mapping[str, str], was: Mapping[str, str], *, with_schedule:
         asked["filters"] = FiltersIn(
             default_fail=bool(typed["default_fail"]), **{name: _lines(typed[f"filter_{name}"]) for name in FILTERS}
         )
-    if typed["sticky"] != was["sticky"]:
-        asked["sticky"] = bool(typed["sticky"])
+    for switch in ("sticky", "unverified_is_down"):
+        if typed[switch] != was[switch]:
+            asked[switch] = bool(typed[switch])
     return CheckIn(**asked)
 
 

@@ -39,6 +39,7 @@ LABELS = {
     "needs": "Needs",
     "slo_on_time": "In time", "slo_success": "Go well", "slo_days": "Over",
     "default_fail": "Else it is a failure", "sticky": "Stays paused", "channels": "Channels",
+    "unverified_is_down": "No silence is excused",
 }  # fmt: skip
 _LONGEST_GATE = 300
 

@@ -18,6 +18,8 @@ from heartfly.web.sign_in import to
 
 log = logger("heartfly.web")
 
+_MADE = {True: "yes", False: "no"}
+
 
 @get("/p/{project:str}/settings/general", opt=FOR_ADMINS)
 async def show(request: PageRequest) -> Response[bytes]:
@@ -28,17 +30,19 @@ async def show(request: PageRequest) -> Response[bytes]:
 async def edit(request: PageRequest) -> Response[bytes]:
     api, pid, actor, form = request.api, request.project.pid, request.actor, await request.sent()
     name, zone, at = form["name"], form["zone"].strip(), api.clock.now()
+    # The box stands before a hidden field of its name: that one alone comes when it is not ticked.
+    creates = form["create_by_ping"] == "1" if "create_by_ping" in form else None
     seen = rev_of_form(form["rev"])
     try:
         await request.administer(
             lambda tx, _: commands.edit_project(
-                tx, pid, name=name, zone=zone, actor=actor, at=at, ids=api.ids, named=seen
+                tx, pid, name=name, zone=zone, create_by_ping=creates, actor=actor, at=at, ids=api.ids, named=seen
             )
         )
     except ChangedMeanwhileError:
-        return await _page(request, status=409, values=(name, zone), is_late=True)
+        return await _page(request, status=409, values=(name, zone, creates), is_late=True)
     except InvalidValueError as error:
-        return await _page(request, status=422, values=(name, zone), errors={error.field: error.message})
+        return await _page(request, status=422, values=(name, zone, creates), errors={error.field: error.message})
     return _back(request)
 
 
@@ -93,7 +97,7 @@ async def _page(
     request: PageRequest,
     *,
     status: int = 200,
-    values: tuple[str, str] | None = None,
+    values: tuple[str, str, bool | None] | None = None,
     errors: dict[str, str] | None = None,
     is_late: bool = False,
     wrong: str = "",
@@ -103,17 +107,19 @@ async def _page(
     async with api.database.read() as read:
         row = await queries.project_of(read, request.project.pid)
     its = project_out(row, sealer=api.sealer, now=api.clock.now())
-    values, both = values or (its.name, its.zone), []
+    name, zone, creates = values or (its.name, its.zone, its.create_by_ping)
+    creates, both = its.create_by_ping if creates is None else creates, []
     if is_late:
-        fields = zip(("Name", "Time zone"), (its.name, its.zone), values, strict=True)
-        both = [one for one in fields if one[1] != one[2]] or [("Name", its.name, values[0])]
+        kept = (its.name, its.zone, _MADE[its.create_by_ping])
+        fields = zip(("Name", "Time zone", "Checks made by pings"), kept, (name, zone, _MADE[creates]), strict=True)
+        both = [one for one in fields if one[1] != one[2]] or [("Name", its.name, name)]
     return await request.page(
         "general.html",
         status=status,
         its=its,
         rev=revisions.of_named(row),
         key_rev=revisions.of_ping_key(row),
-        values=values,
+        values=(name, zone, creates),
         both=both,
         wrong=wrong,
         errors=errors or {},

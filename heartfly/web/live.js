@@ -45,12 +45,14 @@ function hello(told) {
 }
 
 function tick(told) {
-  const space = told.indexOf(" ");
+  const [fresh, late] = told.split("\n"), space = fresh.indexOf(" ");
   // A server that cannot ask its database goes on ticking, but what it knows grows old.
-  tick.age = +told.slice(0, space);
-  asOf = told.slice(space + 1);
+  tick.age = +fresh.slice(0, space);
+  asOf = fresh.slice(space + 1);
   const footer = $("as-of");
   if (footer) footer.textContent = "live, as of " + asOf;
+  $("late").hidden = !late;
+  if (late) $("late-until").textContent = late;
 }
 
 function row(html) {

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from heartfly import __version__
 from heartfly.accounts.sessions import Membership
 from heartfly.errors import HeartflyError, TooManyRequestsError
+from heartfly.web import late
 from heartfly.web.checks import lines_of
 from heartfly.web.feed import Event, Feed, Feeds, first_of
 from heartfly.web.request import PageRequest
@@ -151,11 +152,14 @@ def _data(event: Event) -> str:
 
 
 def _tick(request: PageRequest, feed: Feed, place: int) -> bytes:
-    """Until when all is told, as its age in seconds and for people in their zone."""
+    """Until when all is told, as its age in seconds and for people in their zone; in a second line, while silence is
+    judged late, up to when it is.
+    """
     assert feed.as_of is not None
     age = max(0, int((request.api.clock.now() - feed.as_of).total_seconds()))
     times = Times(feed.as_of, request.who.zone)
-    said = f"{age} {times.clock_of(feed.as_of)} {times.zone}"
+    judged = late.until(request, request.who.zone)
+    said = f"{age} {times.clock_of(feed.as_of)} {times.zone}" + (f"\n{judged}" if judged else "")
     return _event("tick", said, mark=feed.mark_at(place))
 
 

@@ -26,6 +26,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.group_commit import Priority
 from heartfly.errors import ForbiddenError, HeartflyError, InvalidValueError, NotFoundError
 from heartfly.logs import logger
+from heartfly.vitals.late import judged_until
 from heartfly.web import cookie, origin, refresh
 from heartfly.web.marks import Marks, marks_of
 from heartfly.web.state import WebState
@@ -283,6 +284,7 @@ class PageRequest(Request[None, None, State]):
             "refresh": refresh.offered(here, self._query, refresh.seconds_in(self._query_text)),
             "single_keys": cookie.has_keys(self.headers.get("cookie", ""), is_https=self.web.is_https),
             "lasted": lasted,
+            "late": judged_until(self.web.facts()),
             "path": self.scope["path"],
             "is_https": self.web.is_https,
             "party": self.web.party,

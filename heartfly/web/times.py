@@ -37,6 +37,12 @@ class Times:
     def clock_of(self, at: datetime) -> str:
         return f"{at.astimezone(self._zone):%H:%M:%S}"
 
+    def stamp(self, at: datetime) -> str:
+        """Plain text, with the zone; with the date if it is not today."""
+        local = at.astimezone(self._zone)
+        date = "" if local.date() == self._today else f"{local:%Y-%m-%d} "
+        return f"{date}{local:%H:%M:%S} {self.zone}"
+
     @staticmethod
     def rough(seconds: float) -> str:
         return rough(seconds)

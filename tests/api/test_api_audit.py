@@ -101,6 +101,7 @@ async def test_the_life_of_a_check_is_told(house: House) -> None:
         "host": "",
         "needs": [],
         "sticky": False,
+        "unverified_is_down": False,
         "channels": [],
     } == create["after"]
     assert {"schedule": daily, "grace": 60} == edit["before"]

@@ -36,6 +36,7 @@ RULES: dict[str, Any] = {
     "tolerance": {"failures": 3, "share": 50, "last": 10, "recover": 2},
     "bounds": ["run >= 1m warn", "start within 30s", "5 reports by address"],
     "sticky": True,
+    "unverified_is_down": True,
 }
 
 

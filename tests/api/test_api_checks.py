@@ -96,6 +96,7 @@ async def test_a_new_check_is_told_in_full_with_its_address(house: House) -> Non
         "bounds": [],
         "slo": None,
         "sticky": False,
+        "unverified_is_down": False,
         "host": "",
         "heard_host": "",
         "needs": [],
@@ -285,6 +286,7 @@ async def test_only_a_new_schedule_or_grace_moves_the_deadline(house: House, clo
         {"name": "other"},
         {"gates": [{"metric": "rows", "op": ">", "value": 1}]},
         {"sticky": True},
+        {"unverified_is_down": True},
         {"schedule": HOURLY},
         {"channels": []},
     ]
@@ -293,6 +295,15 @@ async def test_only_a_new_schedule_or_grace_moves_the_deadline(house: House, clo
 
     assert {"2026-03-02T11:10:00Z"} == set(same)
     assert "2026-03-02T11:20:00Z" == longer
+
+
+async def test_whether_silence_is_excused_is_true_or_false_and_nothing_else(house: House) -> None:
+    made = (await house.full("POST", "/v1/checks", {"name": "billing", "unverified_is_down": True})).json
+    wrong = await house.full("PATCH", f"/v1/checks/{made['id']}", {"unverified_is_down": "yes"})
+
+    assert made["unverified_is_down"]
+    assert (422, ["unverified_is_down"]) == (wrong.status, wrong.fields)
+    assert made == (await house.full("GET", f"/v1/checks/{made['id']}")).json
 
 
 async def test_a_new_schedule_counts_from_the_edit_on(house: House, clock: SimClock) -> None:

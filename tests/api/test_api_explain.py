@@ -88,6 +88,7 @@ async def test_a_check_that_is_up_is_explained_with_every_fact(house: House, clo
         "methods": "",
         "filters": {"start": [], "success": [], "failure": [], "default_fail": False},
         "sticky": False,
+        "unverified_is_down": False,
         "last_end": {"kind": "success", "at": "2026-03-02T10:00:00Z"},
         "newest_ping": {"kind": "success", "at": "2026-03-02T10:00:00Z"},
         "incident": None,

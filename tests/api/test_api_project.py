@@ -38,6 +38,7 @@ async def test_a_project_is_read_with_its_ping_key(house: House) -> None:
         "slug": "main",
         "name": "Main",
         "zone": "UTC",
+        "create_by_ping": True,
         "ping_key": house.world.project.ping_key,
         "old_ping_key_until": None,
         "created_at": "2026-03-02T10:00:00Z",
@@ -57,6 +58,42 @@ async def test_its_name_and_zone_are_edited(house: House, neighbour: House) -> N
     assert theirs == (await neighbour.full("GET", "/v1/project")).json
 
 
+async def test_where_pings_make_no_checks_one_that_would_is_told_what_an_unknown_one_is(
+    house: House, neighbour: House, clock: SimClock
+) -> None:
+    async def made(at: House, slug: str, ping_key: str = "") -> PingOutcome:
+        target = BySlug(digest(ping_key or at.world.project.ping_key), slug, create=True)
+        return (await at.world.pings([at.world.request(None, clock.now(), target=target)]))[0].outcome
+
+    assert PingOutcome.CREATED is await made(house, "before")
+    off = (await house.full("PATCH", "/v1/project", {"create_by_ping": False})).json
+    assert off == (await house.full("GET", "/v1/project")).json
+    assert not off["create_by_ping"]
+
+    assert [PingOutcome.NOT_FOUND, PingOutcome.OK] == [await made(house, "after"), await made(house, "before")]
+    assert PingOutcome.CREATED is await made(neighbour, "after")
+    old = house.world.project.ping_key
+    new = (await house.full("POST", ROTATE, {"overlap": 3600})).json["ping_key"]
+    assert [PingOutcome.NOT_FOUND] * 2 == [await made(house, "after", key) for key in (old, new)]
+    names = [check["slug"] for check in (await house.full("GET", "/v1/checks")).json["items"]]
+    assert "after" not in names
+    told = (await house.full("GET", "/v1/audit")).json["items"]
+    edits = [one["after"] for one in told if one["action"] == "project.edit"]
+    assert [{"create_by_ping": False}] == edits
+
+    await house.full("PATCH", "/v1/project", {"create_by_ping": True})
+    assert PingOutcome.CREATED is await made(house, "after", new)
+
+
+async def test_who_edits_a_project_that_has_another_switch_by_now_is_told_so(house: House) -> None:
+    seen = (await house.full("GET", "/v1/project")).headers["etag"]
+    await house.full("PATCH", "/v1/project", {"create_by_ping": False})
+
+    late = await house.full("PATCH", "/v1/project", {"name": "x"}, headers=[("if-match", seen)])
+
+    assert 412 == late.status
+
+
 @on_sqlite
 @pytest.mark.parametrize(
     ("asked", "field"),
@@ -66,6 +103,8 @@ async def test_its_name_and_zone_are_edited(house: House, neighbour: House) -> N
         ({"zone": "Mars/Base"}, "zone"),
         ({"zone": "../../etc/passwd"}, "zone"),
         ({"slug": "other"}, "slug"),
+        ({"create_by_ping": "no"}, "create_by_ping"),
+        ({"create_by_ping": None}, "create_by_ping"),
         ({"ping_key": "mine"}, "ping_key"),
     ],
 )

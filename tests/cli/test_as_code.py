@@ -301,6 +301,7 @@ def test_a_meter_that_counts_differently_gets_a_version(run: Run, project: Proje
         ("version: 1", "version: 2", 1, "version: must be 1"),
         ("project:", "projects:", 3, "projects: is not known here; did you mean project?"),
         ("zone: Europe/Berlin}\nchannels", "zone: Mars}\nchannels", 3, "project.zone: 'Mars' is not a time zone"),
+        ("zone: Europe/Berlin}\nchannels", "create_by_ping: maybe}\nchannels", 3, "create_by_ping: must be true or"),
         ("kind: email", "kind: pigeon", 5, "channels.ops.kind: must be one of"),
         ("to: ops@example.com", "to: ops", 5, "channels.ops.config.to: "),
         ("least: high", "least: huge", 6, "channels.ops.policy.least: must be one of"),

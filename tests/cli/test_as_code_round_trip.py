@@ -44,6 +44,7 @@ _CHECK = st.fixed_dictionaries(
         "methods": st.sampled_from(["", "POST"]),
         "gates": st.lists(st.sampled_from(["rows > 0", "rejected / events < 1%", "duration < 15m warn"]), unique=True),
         "sticky": st.booleans(),
+        "unverified_is_down": st.booleans(),
         "host": _WORD,
         "filters": st.one_of(st.none(), st.fixed_dictionaries({"failure": st.lists(_WORD, max_size=2)})),
     },

@@ -85,6 +85,7 @@ def core_rules(rules: oracle.Rules) -> Rules:
             early=None if rules.early is None else rules.early * TICK,
         ),
         sticky=rules.sticky,
+        unverified_is_down=rules.unverified_is_down,
     )
 
 
@@ -103,6 +104,7 @@ some_rules = st.builds(
     grace=st.sampled_from([MINUTE, 6 * MINUTE]),
     max_run=st.sampled_from([None, MINUTE, 7 * MINUTE]),
     sticky=st.sampled_from([False, False, False, True]),
+    unverified_is_down=st.sampled_from([False, False, False, True]),
 )
 more_rules = st.builds(
     lambda plain, more: replaced(plain, **more),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from heartfly.core.values import Blind, replace
+from heartfly.core.values import Blind, Past, replace
 from heartfly.core.words import Reason, RunOutcome, Status
 from tests.factories import (
     GRACE,
@@ -14,6 +14,7 @@ from tests.factories import (
     TICK,
     at,
     changes,
+    edited_to,
     fail,
     fires,
     judge,
@@ -290,3 +291,53 @@ def test_a_restore_excuses_one_more_slot_and_then_no_other() -> None:
     second = judge(excused, CLOSES + HOUR, [make_blind(at(minutes=121), at(minutes=122))])
 
     assert (Status.DOWN, Reason.MISSED_TWICE_UNVERIFIED) == (second.check.status, second.flips[0].reason)
+
+
+# --- a check that wants no silence excused
+
+STRICT = replace(HOURLY, unverified_is_down=True)
+
+
+@pytest.mark.parametrize("blind", [INSIDE, make_blind(at(), at(hours=9)), make_blind(OPENS, OPENS)])
+def test_where_no_silence_is_excused_a_slot_that_we_could_not_hear_is_missed_at_its_end(blind: Blind) -> None:
+    step = judge(make_check(rules=STRICT), CLOSES, [blind])
+
+    assert [RunOutcome.MISSED] == outcomes(step)
+    assert [(Status.DOWN, Reason.MISSED, CLOSES)] == changes(step)
+    assert ((), 0) == (step.unverified, step.check.unverified_in_row)
+    assert judge(make_check(rules=STRICT), CLOSES - TICK, [blind]).check.status is Status.UP
+
+
+def test_where_no_silence_is_excused_a_run_hangs_though_its_end_may_have_come_unheard() -> None:
+    rules = make_rules(period=HOUR * 24, unverified_is_down=True)
+    check = make_check(rules=rules, open_runs=(make_run(at(minutes=10)),))
+
+    step = judge(check, at(minutes=15), [make_blind(at(minutes=12), at(minutes=13))])
+
+    assert ([RunOutcome.HUNG], [Reason.HUNG]) == (outcomes(step), [flip.reason for flip in step.flips])
+
+
+def test_where_no_silence_is_excused_time_that_was_planned_not_to_be_judged_excuses_all_the_same() -> None:
+    planned = replace(INSIDE, planned=True)
+
+    step = judge(make_check(rules=STRICT), CLOSES, [planned, make_blind(at(), at(minutes=1))])
+
+    assert ([RunOutcome.UNVERIFIED], Status.UP) == (outcomes(step), step.check.status)
+
+
+def test_a_success_that_comes_late_takes_an_alarm_back_that_time_unheard_did_not_excuse() -> None:
+    down = judge(make_check(rules=STRICT), CLOSES, [INSIDE]).check
+
+    step = success(down, OPENS + TICK, past=Past(status_at=Status.UP))
+
+    assert [(Status.UP, Reason.RETRACTED, CLOSES)] == changes(step)
+
+
+def test_what_was_excused_before_the_switch_was_set_is_not_undone_and_the_next_slot_is_an_alarm_of_its_own() -> None:
+    excused = judge(make_check(rules=HOURLY), CLOSES, [INSIDE]).check
+    strict = edited_to(excused, STRICT, CLOSES + TICK)
+    assert (Status.UP, 1, excused.expected_at) == (strict.status, strict.unverified_in_row, strict.expected_at)
+
+    step = judge(strict, at(hours=2) + GRACE, [make_blind(at(hours=2), at(hours=3))])
+
+    assert [Reason.MISSED] == [flip.reason for flip in step.flips]

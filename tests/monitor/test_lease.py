@@ -10,9 +10,12 @@ import sqlalchemy as sa
 
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
 from heartfly.db.models import leases
 from heartfly.monitor.leader import LEASE, TRUST, Leader
+from tests.monitor.tower import Tower
 from tests.sim_clock import SimClock
+from tests.world import make_world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -113,3 +116,25 @@ async def test_a_clock_that_is_put_back_prolongs_no_trust(db: Database) -> None:
     clock.step_wall(-HOUR)
 
     assert not await db.write(leader.leads)
+
+
+async def test_who_led_and_finds_that_another_does_counts_a_lease_that_is_lost_and_who_resigns_none(
+    db: Database, ids: IdSource
+) -> None:
+    world = await make_world(db, ids, T0)
+    one, other = (Tower(world, SimClock(T0), node_id=node) for node in (1, 2))
+    for tower in (one, other):
+        await tower.watcher.join()
+        await tower.watcher.round()
+    assert (True, False) == (one.watcher.leads, other.watcher.leads)
+
+    await runs_out(db)
+    await other.watcher.round()
+    for _ in range(2):
+        await one.watcher.round()
+    assert (1, 0) == (one.n_lost, other.n_lost)
+
+    await other.watcher.leave()
+    await one.watcher.round()
+    assert one.watcher.leads
+    assert (1, 0) == (one.n_lost, other.n_lost)

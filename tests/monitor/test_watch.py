@@ -100,6 +100,25 @@ async def test_nothing_is_judged_past_a_signal_under_way(world: World, tower: To
     assert "down" == (await world.row(check)).status
 
 
+async def test_a_check_that_wants_no_silence_excused_is_down_though_we_could_not_hear(
+    world: World, tower: Tower
+) -> None:
+    strict, other = await world.check(T0, unverified_is_down=True), await world.check(T0)
+    await channel(world, strict)
+    for check in (strict, other):
+        await world.ping(check, T0)
+    await tower.go(T0 + 30 * MINUTE)
+
+    await tower.sleep_through(T0 + 2 * HOUR)
+
+    row = await world.row(strict)
+    assert ("down", "missed", T0 + 70 * MINUTE, 0) == (
+        row.status, row.status_reason, row.status_since, row.unverified_in_row,
+    )  # fmt: skip
+    assert ("up", 1) == ((await world.row(other)).status, (await world.row(other)).unverified_in_row)
+    assert ["check.down"] == [kind for kind, _ in await told(world)]
+
+
 async def test_a_slot_that_fell_into_our_own_outage_is_unverified_not_down(world: World, tower: Tower) -> None:
     check = await world.check(T0)
     await channel(world, check)

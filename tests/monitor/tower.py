@@ -24,12 +24,21 @@ class Tower:
     """
 
     def __init__(
-        self, world: World, clock: SimClock, *, node_id: int = 1, batch: int = 500, hearing: Hearing | None = None
+        self,
+        world: World,
+        clock: SimClock,
+        *,
+        node_id: int = 1,
+        batch: int = 500,
+        hearing: Hearing | None = None,
+        may_lead: bool = True,
     ) -> None:
         self.world = world
         self.clock = clock
         self.under_way: dict[Target, datetime] = {}
         self.refusals = Refusals()
+        self.n_lost = 0
+        """How often another one has taken the lease from it."""
         self.spooled: Backlog | None = None
         hearing = hearing or Hearing(beat=10 * MINUTE, blind_after=15 * MINUTE)
         self.beat = Beat(
@@ -41,7 +50,7 @@ class Tower:
             refusals=self.refusals,
             spooled=lambda: self.spooled,
         )
-        self.leader = Leader(node_id=node_id, clock=clock)
+        self.leader = Leader(node_id=node_id, clock=clock, may_lead=may_lead)
         self.watcher = Watcher(
             world.db,
             beat=self.beat,
@@ -49,7 +58,11 @@ class Tower:
             leader=self.leader,
             clock=clock,
             hearing=hearing,
+            lost=self._lose,
         )
+
+    def _lose(self) -> None:
+        self.n_lost += 1
 
     async def go(self, to: datetime) -> None:
         """Let time pass, with beats, up to an instant, and look there."""

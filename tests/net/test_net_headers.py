@@ -59,6 +59,12 @@ def test_ordinary_headers_leave_as_they_are_beside_ours() -> None:
     ] == sent
 
 
+def test_what_is_no_alert_does_not_say_that_it_is_one() -> None:
+    sent = outgoing_headers({}, user_agent="Heartfly", of_alerts=False)
+
+    assert [b"User-Agent", b"Accept", b"Accept-Encoding"] == [name for name, _ in sent]
+
+
 def test_the_same_header_twice_in_different_case_leaves_once() -> None:
     sent = outgoing_headers({"X-A": "1", "x-a": "2"}, user_agent="Heartfly")
 

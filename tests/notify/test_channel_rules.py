@@ -169,7 +169,7 @@ async def test_any_2xx_is_delivered(receiver: HttpReceiver, context: ChannelCont
     ("status", "permanent"),
     [
         *((status, False) for status in (408, 409, 425, 429, 500, 502, 503, 599)),
-        *((status, True) for status in (300, 301, 307, 400, 401, 403, 404, 410, 422, 451, 499)),
+        *((status, True) for status in (300, 301, 307, 400, 401, 403, 404, 410, 422, 451, 499, 508)),
     ],
 )
 async def test_other_answers_mean_again_or_never(

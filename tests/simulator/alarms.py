@@ -65,6 +65,9 @@ class Alarms:
             if (lost := _unheard(history, items, ends, at_of, flip, timing)) is not None:
                 if flip.reason == "missed_twice_unverified":
                     history.tally["told after two slots that nobody could hear"] += 1
+                elif timing.unverified_is_down:
+                    # Whether it had to be told, the oracle of lives says.
+                    history.tally["told though it may have been sent, as the check wants it"] += 1
                 elif _strayed(history, job, flip, lost, timing):
                     history.tally["told for a job that strayed beyond its grace"] += 1
                 elif _set_back(history, job, ends, flip):

@@ -95,6 +95,7 @@ class Timing:
     grace: int
     max_run: int | None
     sticky: bool
+    unverified_is_down: bool
     _spans: tuple[list[int], list[int]] = field(default_factory=lambda: ([], []), compare=False, repr=False)
     """Of a calendar: the beginnings of spans, and the times that are the first after each instant of them.
 
@@ -129,7 +130,7 @@ def timing_of(config: CheckConfig) -> Timing:
         dialect=Dialect(config.dialect),
     )
     max_run = None if config.max_run_s is None else config.max_run_s * SECOND
-    return Timing(schedule, config.grace_s * SECOND, max_run, config.sticky)
+    return Timing(schedule, config.grace_s * SECOND, max_run, config.sticky, config.unverified_is_down)
 
 
 @dataclass(slots=True, eq=False)
@@ -310,6 +311,7 @@ def _job(index: int, random: Random, start: int, *, busy: bool) -> Job:
         max_run=None if max_run is None else max(2, takes * max_run // SECOND),
         sticky=random.random() < 0.1,
         gates=_gates(random) if random.random() < 0.08 else [],
+        unverified_is_down=index % 16 == 7,
     )
     config = merged(CheckConfig(), asked, at=datetime(2026, 1, 1, tzinfo=UTC))
     timing = timing_of(config)

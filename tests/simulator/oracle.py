@@ -53,7 +53,10 @@ class Rules(check_oracle.Rules):
 
     @classmethod
     def of(cls, timing: Timing) -> Rules:
-        rules = cls(period=0, calendar=False, grace=timing.grace, max_run=timing.max_run, sticky=timing.sticky)
+        rules = cls(
+            period=0, calendar=False, grace=timing.grace, max_run=timing.max_run, sticky=timing.sticky,
+            unverified_is_down=timing.unverified_is_down,
+        )  # fmt: skip
         object.__setattr__(rules, "timing", timing)
         return rules
 

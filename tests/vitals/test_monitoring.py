@@ -65,6 +65,15 @@ def test_each_alert_stands_in_the_docs_and_says_how_bad_it_is() -> None:
     assert all(rule["annotations"]["summary"] for rule in rules())
 
 
+def test_who_is_to_be_woken_after_thirty_seconds_waits_for_no_more_than_that() -> None:
+    found = {rule["alert"]: (rule["expr"], rule.get("for", "0s")) for rule in rules()}
+
+    for alert in ("HeartflyJudgesLate", "HeartflyAlertsWait"):
+        expression, waits = found[alert]
+        assert re.search(r"_seconds(\{.*?\})? > 30\b", expression)
+        assert "0s" == waits
+
+
 def test_the_panels_of_the_dashboard_lie_beside_each_other_and_say_what_they_show() -> None:
     panels = dashboard()["panels"]
     taken: set[tuple[int, int]] = set()

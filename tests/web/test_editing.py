@@ -72,7 +72,7 @@ FILTERS = '{"start":["begin"],"success":[],"failure":["error, fatal"],"default_f
 async def test_a_form_that_is_sent_as_it_was_shown_changes_nothing(town: Town, db: Database) -> None:
     check = await town.world.check(
         START, name="Nightly", slug="nightly", tags=("a b", "c, d"), description="one\ntwo", gates=GATES,
-        filters=FILTERS, methods="POST", sticky=True, kind="oncalendar", period_s=0,
+        filters=FILTERS, methods="POST", sticky=True, unverified_is_down=True, kind="oncalendar", period_s=0,
         expression="Mon 02:30\nTue 03:30", zone="Europe/Riga", grace=timedelta(seconds=90), max_run=timedelta(hours=2),
         tolerance='{"failures":3,"share":50,"last":10,"recover":2}', bounds='{"min_run":"PT60S","reports":5}',
     )  # fmt: skip
@@ -103,7 +103,8 @@ async def test_every_field_of_a_check_is_edited_and_the_audit_says_who(town: Tow
             "expression": "30 2 * * *", "zone": "Europe/Berlin", "dialect": "systemd", "grace": "5",
             "grace_unit": "minutes", "max_run": "2", "max_run_unit": "hours", "methods": "POST",
             "gates": "rows >= 10\r\nerrors == 0 warn", "filter_start": "begin", "filter_success": "all done\r\nok",
-            "filter_failure": "fatal", "default_fail": "1", "sticky": "1", "failures": "3", "share": "50 %",
+            "filter_failure": "fatal", "default_fail": "1", "sticky": "1", "unverified_is_down": "1",
+            "failures": "3", "share": "50 %",
             "last": "10", "recover": "2", "bounds": "run >= 1m warn\r\nearly 10%", "host": "db-1",
             "needs": f"dump, {other.uuid}",
         },
@@ -114,7 +115,9 @@ async def test_every_field_of_a_check_is_edited_and_the_audit_says_who(town: Tow
     assert ("Two", "two", ["prod", "db"], "said\nagain", "cron", "30 2 * * *", "Europe/Berlin", "systemd") == (
         row.name, row.slug, list(row.tags), row.description, row.kind, row.expression, row.zone, row.dialect,
     )  # fmt: skip
-    assert (300, 7200, "POST", True) == (row.grace_s, row.max_run_s, row.methods, row.sticky)
+    assert (300, 7200, "POST", True, True) == (
+        row.grace_s, row.max_run_s, row.methods, row.sticky, row.unverified_is_down,
+    )  # fmt: skip
     assert [("rows", ">=", "10", "fail"), ("errors", "==", "0", "warn")] == [
         tuple(gate[name] for name in ("metric", "op", "value", "level")) for gate in msgspec.json.decode(row.gates)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -115,6 +116,30 @@ async def test_a_name_and_a_ping_key_are_changed(town: Town, db: Database) -> No
     async with db.read() as read:
         row = (await read.execute(sa.select(projects).where(projects.c.slug == "main"))).one()
     assert ("Höhle & Söhne", "Europe/Berlin", digest(old)) == (row.name, row.zone, row.old_ping_key_hash)
+
+
+async def test_whether_pings_make_checks_is_switched_by_a_box_and_stays_as_it_is_where_none_is_sent(town: Town) -> None:
+    owner = await town.owner()
+
+    async def box() -> bool:
+        page = (await owner.get(GENERAL)).body.decode()
+        found = re.search(r'<input type="checkbox" name="create_by_ping"[^>]*>', page)
+        assert found is not None
+        return "checked" in found[0]
+
+    async def save(**sent: Any) -> int:
+        asked = {"name": "Main", "zone": "UTC", "rev": await owner.hidden(GENERAL, "rev")}
+        return (await owner.post(GENERAL, asked | sent)).status
+
+    assert await box()
+    assert 303 == await save(create_by_ping="0")
+    assert not await box()
+    assert 303 == await save(name="Other")
+    assert not await box()
+    assert 422 == await save(zone="Middle/Earth", create_by_ping=["1", "0"])
+    assert not await box()
+    assert 303 == await save(create_by_ping=["1", "0"])
+    assert await box()
 
 
 async def test_who_has_not_seen_another_edit_of_the_project_overwrites_nothing(town: Town, db: Database) -> None:

@@ -49,10 +49,10 @@ async def edit_project(
     request: ApiRequest, data: JSONBody[ProjectEdit], if_match: IfMatch = None
 ) -> Response[ProjectOut]:
     api, pid, at, rev = request.api, request.caller.pid, request.api.clock.now(), rev_of(if_match)
-    name, zone = _given(data.name), _given(data.zone)
+    name, zone, creates = _given(data.name), _given(data.zone), _given(data.create_by_ping)
     await request.administer(
         lambda tx: commands.edit_project(
-            tx, pid, name=name, zone=zone, actor=request.actor, at=at, ids=api.ids, rev=rev
+            tx, pid, name=name, zone=zone, create_by_ping=creates, actor=request.actor, at=at, ids=api.ids, rev=rev
         )
     )
     return await _told(request)

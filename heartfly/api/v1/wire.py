@@ -71,6 +71,8 @@ class CheckOut(msgspec.Struct, kw_only=True):
     slo: SloIn | None
     """What share of its runs shall come in time, and go well."""
     sticky: bool
+    unverified_is_down: bool
+    """That Heartfly could not hear excuses no silence of it."""
     host: str
     """On which it runs, as somebody set it; empty: nobody has."""
     heard_host: str
@@ -147,6 +149,7 @@ def check_out(
         bounds=bounds_out(row),
         slo=slo_in(row.slo),
         sticky=row.sticky,
+        unverified_is_down=row.unverified_is_down,
         host=row.host,
         heard_host=row.heard_host,
         needs=list(needs),

@@ -87,6 +87,8 @@ class ProjectEdit(msgspec.Struct, forbid_unknown_fields=True):
 
     name: str | msgspec.UnsetType = msgspec.UNSET
     zone: str | msgspec.UnsetType = msgspec.UNSET
+    create_by_ping: bool | msgspec.UnsetType = msgspec.UNSET
+    """False: no ping makes a check, whatever it asks for; it is told 404."""
 
 
 class ProjectOut(msgspec.Struct, kw_only=True):
@@ -96,6 +98,8 @@ class ProjectOut(msgspec.Struct, kw_only=True):
     slug: str
     name: str
     zone: str
+    create_by_ping: bool
+    """Whether `?create=1` makes the check if there is none."""
     ping_key: str | None
     old_ping_key_until: Instant | None
     """Until when the ping key before the last rotation still works; null: it does not."""
@@ -112,6 +116,7 @@ def project_out(row: Row[Any], *, sealer: Sealer, now: datetime) -> ProjectOut:
         slug=row.slug,
         name=row.name,
         zone=row.zone,
+        create_by_ping=row.create_by_ping,
         ping_key=ping_key,
         old_ping_key_until=row.old_until if row.old_until is not None and row.old_until > now else None,
         created_at=row.created_at,

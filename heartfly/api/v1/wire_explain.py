@@ -113,6 +113,7 @@ class ExplainOut(msgspec.Struct, kw_only=True):
     methods: str
     filters: FiltersIn
     sticky: bool
+    unverified_is_down: bool
     last_end: SignalOut | None
     """The last success or fail that counted."""
     newest_ping: SignalOut | None
@@ -157,6 +158,7 @@ def explain_out(found: Explanation, *, now: datetime) -> ExplainOut:
         methods=row.methods,
         filters=filters_out(row),
         sticky=row.sticky,
+        unverified_is_down=row.unverified_is_down,
         last_end=SignalOut(PingKind(row.last_end_kind), row.last_end_at) if row.last_end_kind else None,
         newest_ping=SignalOut(found.newest.kind, found.newest.at) if found.newest is not None else None,
         incident=found.incident,

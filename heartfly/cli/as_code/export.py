@@ -20,6 +20,7 @@ from heartfly.notify.channels.base import MASK
 _WIDTH = 110
 _USUAL: Mapping[str, Any] = {
     "description": "", "tags": [], "max_run": None, "methods": "", "filters": None, "gates": [], "sticky": False,
+    "unverified_is_down": False,
     "unit": "", "tolerance": None, "bounds": [], "slo": None, "policy": {}, "host": "",
     "needs": [],
 }  # fmt: skip

@@ -85,6 +85,7 @@ _CHECK = _object(
             _object({"on_time": _or_null(_NUMBER), "success": _or_null(_NUMBER), "days": {"enum": list(DAYS)}})
         ),
         "sticky": {"type": "boolean"},
+        "unverified_is_down": {"type": "boolean"},
         "host": _TEXT,
         "needs": {"description": "Slugs of checks.", "type": "array", "items": _TEXT, "uniqueItems": True},
         "channels": _CHANNELS,
@@ -198,7 +199,7 @@ SCHEMA: dict[str, Any] = {
         {
             "version": {"const": 1},
             "managed_by": {"type": "string", "maxLength": 40, "description": "Checks get the tag managed:NAME."},
-            "project": _object({"name": _TEXT, "zone": _TEXT}),
+            "project": _object({"name": _TEXT, "zone": _TEXT, "create_by_ping": {"type": "boolean"}}),
             "channels": _named(_CHANNEL, "By their names."),
             "meters": _named(_METER, "By their slugs."),
             "checks": _named(_CHECK, "By their slugs."),

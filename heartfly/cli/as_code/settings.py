@@ -39,7 +39,7 @@ POLICY = ("tags", "least", "after", "every", "title", "text", "words")
 _MOST_NAME = 100
 _CHECK = (
     "name", "tags", "description", "schedule", "grace", "max_run", "methods", "filters", "gates", "tolerance", "bounds",
-    "slo", "sticky", "host", "needs", "channels",
+    "slo", "sticky", "unverified_is_down", "host", "needs", "channels",
 )  # fmt: skip
 _RULE = ("severity", "enabled", "channels", "match", "by", "for", "cooldown", "conditions")
 _BUDGET = (
@@ -47,7 +47,7 @@ _BUDGET = (
     "allocations", "spike", "low_days", "hard_stop", "channels",
 )  # fmt: skip
 FIELDS: Mapping[str, Sequence[str]] = {
-    "project": ("name", "zone"),
+    "project": ("name", "zone", "create_by_ping"),
     "channels": ("kind", "config", "events", "policy"),
     "meters": ("name", "unit", *DEFINING),
     "checks": _CHECK,
@@ -87,6 +87,10 @@ def project(_key: str, raw: Mapping[str, Any], _now: datetime) -> Entry:
         found["name"] = text.name(_text(raw, "name"), field="name", most=_MOST_NAME)
     if "zone" in raw:
         found["zone"] = zone(_text(raw, "zone"), field="zone").key
+    if "create_by_ping" in raw:
+        if not isinstance(raw["create_by_ping"], bool):
+            raise InvalidValueError("create_by_ping", "must be true or false")
+        found["create_by_ping"] = raw["create_by_ping"]
     return Entry(settings=found)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Table, Text, UniqueConstraint, true
 
 from heartfly.db.models.base import key, metadata, pid
 from heartfly.db.types import Bytes, Json, UtcInstant
@@ -117,6 +117,8 @@ projects = Table(
     # By which its badges are addressed; both null: it has none.
     Column("badge_half", Text),
     Column("badge_key_enc", Bytes),
+    # A ping that asks for it makes its check.
+    Column("create_by_ping", Boolean, nullable=False, server_default=true()),
     UniqueConstraint("uuid"),
     UniqueConstraint("slug"),
     UniqueConstraint("badge_half"),

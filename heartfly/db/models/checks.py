@@ -34,6 +34,8 @@ checks = Table(
     Column("bounds", Text, nullable=False, server_default=""),  # the same
     Column("slo", Text, nullable=False, server_default=""),  # the same; decides nothing about alarms
     Column("sticky", Boolean, nullable=False),
+    # what silence means while we could not hear; see core/check.py
+    Column("unverified_is_down", Boolean, nullable=False, server_default=false()),
     Column("wants_late", Boolean, nullable=False),
     Column(
         "wants_success", Boolean, nullable=False, server_default=false()

@@ -25,7 +25,10 @@ from heartfly.notify.message import Delivery
 from heartfly.notify.text import one_line
 
 MASK = "…"
-_TRY_AGAIN = frozenset({408, 409, 425, 429})
+PATIENCE = frozenset({408, 409, 425, 429})
+"""Refusals that hold for now only."""
+_GOES_ROUND = 508
+"""What a Heartfly says to an alert that comes as a ping, or in any other place: it will say so each time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +197,7 @@ async def exchange(
     wanted = busy(reply)
     raise DeliveryError(
         _refusal(reply.status, said),
-        permanent=wanted is None and 300 <= reply.status < 500 and reply.status not in _TRY_AGAIN,
+        permanent=wanted is None and _is_final(reply.status),
         code=reply.status,
         reply=said,
         retry_after=told if wanted is None else max(wanted, told or 0.0),
@@ -214,6 +217,10 @@ def retry_after_s(value: str | None, *, now: datetime) -> float | None:
         return None
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return max(0.0, (at - now).total_seconds())
+
+
+def _is_final(status: int) -> bool:
+    return (300 <= status < 500 and status not in PATIENCE) or status == _GOES_ROUND
 
 
 def _refusal(status: int, said: str) -> str:
