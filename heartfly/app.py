@@ -376,7 +376,7 @@ class App:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
         roles = self.ground.settings.server.roles
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
-        services = (self.watcher, self.last_use, self.surroundings, self.feeds, self.canary)
+        services = (self.watcher, self.last_use, self.surroundings, self.feeds, self.canary, self.ground.damage_watch)
         sending = [self.courier.run(self.ended)] if NodeRole.SEND in roles else []
         jobs = [self.jobs.run(self.ended)] if NodeRole.JUDGE in roles else []
         others = (self.folder, self.held_days, self.limit_upkeep, self.replay)

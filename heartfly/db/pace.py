@@ -41,6 +41,10 @@ def in_one_go() -> None:
     """The step of who has nobody to give way to."""
 
 
+def wal_of(database: Path) -> Path:
+    return database.with_name(database.name + "-wal")
+
+
 class Pace:
     """`logs`: those of the databases, which grow or are written anew with each commit."""
 

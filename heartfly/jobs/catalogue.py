@@ -103,7 +103,7 @@ def catalogue(settings: Settings, clock: Clock, *, usage: Database, sealer: Seal
             expression="10 4 * * 0",
             grace=6 * _HOUR,
             max_run=6 * _HOUR,
-            work=checking(path),
+            work=checking(path, clock),
         ),
         _archive(settings, usage),
         _backup(settings, path, clock),
