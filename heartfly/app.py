@@ -101,6 +101,7 @@ class App:
             room=None if database.path is None else partial(room, database.path.parent),
             thresholds=Thresholds(low=settings.disk.low_mb * MB, floor=settings.disk.floor_mb * MB),
             clock=clock,
+            reserve=ground.reserve,
         )
         applier = PingApplier(
             ids=ids,

@@ -24,6 +24,8 @@ from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
 from heartfly.db.migrate import upgrade
 from heartfly.db.parts import USAGE
+from heartfly.db.reserve import Reserve
+from heartfly.db.room import room
 from heartfly.errors import StoreError
 from heartfly.instruments import Instruments
 from heartfly.sealing import Sealer, load_or_create
@@ -42,6 +44,7 @@ class Ground:
     ids: IdSource
     node_id: int
     instruments: Instruments
+    reserve: Reserve
     damage_watch: DamageWatch
     """Looks at what the start had no time for, beside a server."""
 
@@ -81,6 +84,8 @@ def open_ground(
             capacity=settings.pings.queue,
             on_fatal=on_fatal,
         )
+        reserve = _reserve(settings, database)
+        database.reserve = usage.reserve = reserve
         paths = [part.path for part in (database, usage) if part.path is not None]
         left = look_before_start(paths, clock, limit_s=damage.START_LIMIT_S) if paths else []
         for part in (database, usage):
@@ -94,7 +99,16 @@ def open_ground(
         database.close()
         raise
     watch = DamageWatch(database, paths, clock, left=left)
-    return Ground(settings, clock, database, usage, sealer, IdSource(node_id), node_id, instruments, watch)
+    return Ground(settings, clock, database, usage, sealer, IdSource(node_id), node_id, instruments, reserve, watch)
+
+
+def _reserve(settings: Settings, database: Database) -> Reserve:
+    """On a disk that is full already it is let go now: to start takes some writes, too."""
+    if database.path is None:
+        return Reserve(settings.data.dir, 0)
+    reserve = Reserve(database.path.parent, settings.disk.reserve_mb * 1_000_000)
+    reserve.relieve(room(database.path.parent).free)
+    return reserve
 
 
 def _bring_up_to_date(database: Database) -> None:

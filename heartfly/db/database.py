@@ -23,6 +23,7 @@ from heartfly.db.group_commit import GroupCommitter, Handler, Priority, WriteSes
 from heartfly.db.lookup import Lookup
 from heartfly.db.parts import MAIN, Part
 from heartfly.db.prepared import Prepared
+from heartfly.db.reserve import Reserve
 from heartfly.db.snapshots import Place, keep, let_go
 from heartfly.errors import OverloadedError, StoreError
 
@@ -110,6 +111,7 @@ class Database:
         self._lock: IO[str] | None = None
         self._lanes: list[GroupCommitter] = []
         self._damage: StoreError | None = None
+        self.reserve: Reserve | None = None
         self._reading: AsyncEngine | None = None
         self._lookup: Lookup | None = None
         self.engine: Engine = self._writing_engine()
@@ -236,6 +238,11 @@ class Database:
         """
         self._damage = error
         self._on_fatal(error)
+
+    def demand_room(self) -> None:
+        """For what comes from outside. OverloadedError: the disk is full, and what room is left is kept for alerts."""
+        if self.reserve is not None:
+            self.reserve.demand()
 
     @property
     def broken(self) -> StoreError | None:
