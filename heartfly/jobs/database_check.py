@@ -8,8 +8,8 @@ index of SQLite's ends the process, too; rows that contradict one another do not
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from heartfly.clock import Clock
 from heartfly.db.damage import damaged_tables, mark_damaged
 from heartfly.db.models import addresses, checks, flips, incidents, projects, runs
-from heartfly.db.pace import Pace, wal_of
+from heartfly.db.pace import Pace, behind_others, wal_of
 from heartfly.db.parts import USAGE
 from heartfly.jobs.kind import Done, Work
 
@@ -35,7 +35,8 @@ def checking(path: Path | None, clock: Clock) -> Callable[[Work], Awaitable[Done
             n_looked, found = 0, []
             for file in _files(path):
                 pace = Pace([wal_of(one) for one in _files(path)], clock)
-                n, faults = await asyncio.to_thread(damaged_tables, file, stop=work.stopping, step=pace.step)
+                look = partial(damaged_tables, file, stop=work.stopping, step=pace.step)
+                n, faults = await behind_others(look)
                 n_looked, found = n_looked + n, found + faults
         damage = mark_damaged(path, found) if found and path is not None else None
         if not found:

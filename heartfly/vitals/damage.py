@@ -14,7 +14,7 @@ from pathlib import Path
 from heartfly.clock import Clock
 from heartfly.db.damage import damaged_tables, mark_damaged
 from heartfly.db.database import Database
-from heartfly.db.pace import Pace, wal_of
+from heartfly.db.pace import Pace, behind_others, wal_of
 from heartfly.errors import StoreError
 from heartfly.logs import line, logger
 
@@ -48,7 +48,7 @@ class DamageWatch:
         """Return early when told to stop. What cannot be looked at now is looked at tomorrow."""
         began, pace = self._clock.monotonic(), Pace([wal_of(one) for one in self._paths], self._clock)
         try:
-            n, found = await asyncio.to_thread(damaged_tables, path, stop=stop.is_set, quick=True, step=pace.step)
+            n, found = await behind_others(lambda: damaged_tables(path, stop=stop.is_set, quick=True, step=pace.step))
         except StoreError as error:
             if not stop.is_set():
                 log.warning("damage", file=path.name, error=str(error))
