@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from heartfly.db.reserve import FILE, Reserve
 from heartfly.errors import OverloadedError
@@ -18,6 +19,7 @@ class FullReserve(Reserve):
 
     has_room = False
 
+    @override
     def _takes(self, size: int, keep_as: Path | None = None) -> bool:
         return self.has_room and super()._takes(size, keep_as)
 
