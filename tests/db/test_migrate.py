@@ -321,7 +321,8 @@ def test_killed_before_any_statement_a_migration_has_changed_nothing_and_goes_on
     with database.engine.connect() as connection:
         revisions = ScriptDirectory.from_config(alembic_config(connection, part)).walk_revisions()
         *earlier, head = [script.revision for script in revisions][::-1]
-        assert (earlier, head) == (reached, current(connection, part))
+        # Whoever dies once all is done, as he gives PostgreSQL's lock back, has reached the head.
+        assert (earlier, head) == ([one for one in reached if one != head], current(connection, part))
     if part is MAIN:
         assert [] == differences(database)
     elif not database.on_postgres:
