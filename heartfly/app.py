@@ -101,6 +101,7 @@ class App:
             room=None if database.path is None else partial(room, database.path.parent),
             thresholds=Thresholds(low=settings.disk.low_mb * MB, floor=settings.disk.floor_mb * MB),
             clock=clock,
+            reserve=ground.reserve,
         )
         applier = PingApplier(
             ids=ids,
@@ -378,7 +379,7 @@ class App:
         """Everything that runs beside the doors. The courier has a thread: to send alerts takes computing."""
         roles = self.ground.settings.server.roles
         heartbeat = [] if self.heartbeat is None else [self.heartbeat.run(self.ended)]
-        services = (self.watcher, self.last_use, self.surroundings, self.feeds, self.canary)
+        services = (self.watcher, self.last_use, self.surroundings, self.feeds, self.canary, self.ground.damage_watch)
         sending = [self.courier.run(self.ended)] if NodeRole.SEND in roles else []
         jobs = [self.jobs.run(self.ended)] if NodeRole.JUDGE in roles else []
         others = (self.folder, self.held_days, self.limit_upkeep, self.replay)

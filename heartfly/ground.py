@@ -16,15 +16,20 @@ from heartfly.accounts import commands as accounts
 from heartfly.accounts.commands import NewProject
 from heartfly.clock import Clock, SystemClock
 from heartfly.config import Settings
+from heartfly.db import damage
 from heartfly.db.changes import Tx
+from heartfly.db.damage import look_before_start
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
 from heartfly.db.migrate import upgrade
 from heartfly.db.parts import USAGE
+from heartfly.db.reserve import Reserve
+from heartfly.db.room import room
 from heartfly.errors import StoreError
 from heartfly.instruments import Instruments
 from heartfly.sealing import Sealer, load_or_create
+from heartfly.vitals.damage import DamageWatch
 
 
 @dataclass(slots=True)
@@ -39,6 +44,9 @@ class Ground:
     ids: IdSource
     node_id: int
     instruments: Instruments
+    reserve: Reserve
+    damage_watch: DamageWatch
+    """Looks at what the start had no time for, beside a server."""
 
     def close(self) -> None:
         self.usage.close()
@@ -48,7 +56,10 @@ class Ground:
 def open_ground(
     settings: Settings, *, clock: Clock | None = None, on_fatal: Callable[[StoreError], None] = lambda _: None
 ) -> Ground:
-    """Open the database and bring its schema up to date. StoreError: in use, damaged, or newer than this program."""
+    """Open the database and bring its schema up to date. StoreError: in use, damaged, or newer than this program.
+
+    Whether it is damaged is looked at before anything is written, for some tenths of a second.
+    """
     clock = clock or SystemClock()
     data_dir = settings.data.dir
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -73,6 +84,10 @@ def open_ground(
             capacity=settings.pings.queue,
             on_fatal=on_fatal,
         )
+        reserve = _reserve(settings, database)
+        database.reserve = usage.reserve = reserve
+        paths = [part.path for part in (database, usage) if part.path is not None]
+        left = look_before_start(paths, clock, limit_s=damage.START_LIMIT_S) if paths else []
         for part in (database, usage):
             _bring_up_to_date(part)
         database.transaction(identify)
@@ -83,7 +98,17 @@ def open_ground(
             usage.close()
         database.close()
         raise
-    return Ground(settings, clock, database, usage, sealer, IdSource(node_id), node_id, instruments)
+    watch = DamageWatch(database, paths, clock, left=left)
+    return Ground(settings, clock, database, usage, sealer, IdSource(node_id), node_id, instruments, reserve, watch)
+
+
+def _reserve(settings: Settings, database: Database) -> Reserve:
+    """On a disk that is full already it is let go now: to start takes some writes, too."""
+    if database.path is None:
+        return Reserve(settings.data.dir, 0)
+    reserve = Reserve(database.path.parent, settings.disk.reserve_mb * 1_000_000)
+    reserve.relieve(room(database.path.parent).free)
+    return reserve
 
 
 def _bring_up_to_date(database: Database) -> None:

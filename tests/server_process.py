@@ -93,6 +93,7 @@ class Server:
         own = {f"HEARTFLY_{name}": value for name, value in self.settings.items()}
         # What it leaves would stand among the pings and flips that tests count.
         own.setdefault("HEARTFLY_MONITOR__CANARY_S", "0")
+        own.setdefault("HEARTFLY_DISK__RESERVE_MB", "0")  # hundreds of servers would keep gigabytes of nothing
         return {"HEARTFLY_OUTGOING__ALLOW_PRIVATE": "true", "HEARTFLY_SERVER__DRAIN_S": "0"} | own
 
     def command(self, *arguments: str, given: str = "") -> str:

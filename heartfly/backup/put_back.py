@@ -22,6 +22,7 @@ from heartfly.clock import Clock
 from heartfly.db import parts, sqlite
 from heartfly.db.changes import Tx
 from heartfly.db.copies import check, told_plainly
+from heartfly.db.damage import MARK
 from heartfly.db.instance import Identity
 from heartfly.db.migrate import upgrade
 from heartfly.db.pace import sync
@@ -147,6 +148,7 @@ def _place(folder: Path, place: _Place, there: Iterable[Path], *, step: Step, cl
             sync(target)
     for changed in {data_dir, database.parent}:
         sync(changed)
-    unfinished.unlink()
+    for said_of_the_old in (database.with_name(MARK), unfinished):
+        said_of_the_old.unlink(missing_ok=True)
     sync(database.parent)
     return set_aside

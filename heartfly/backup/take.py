@@ -23,7 +23,7 @@ from heartfly.backup.archive import CLI_KEY, DATABASE, FORMAT, SECRET_KEY, USAGE
 from heartfly.backup.large_files import remove, replace
 from heartfly.clock import Clock
 from heartfly.db.copies import Progress, copy, told_plainly
-from heartfly.db.pace import Pace, in_one_go
+from heartfly.db.pace import Pace, in_one_go, wal_of
 from heartfly.errors import StoreError
 from heartfly.sealing import Sealer
 
@@ -113,10 +113,6 @@ def _refuse_without_room(database: Path, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise StoreError(f"{folder} has {free // 1_000_000} MB free, and a backup takes up to {needed // 1_000_000} MB")
-
-
-def wal_of(database: Path) -> Path:
-    return database.with_name(database.name + "-wal")
 
 
 def _keys(data_dir: Path) -> dict[str, Path]:

@@ -14,6 +14,8 @@ class Disk(Section, frozen=True):
 
     low_mb: Annotated[int, msgspec.Meta(ge=0)] = 500
     floor_mb: Annotated[int, msgspec.Meta(ge=0)] = 100
+    reserve_mb: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 32
+    """Kept in a file, and let go for judging and alerts when the disk is full."""
 
     def __post_init__(self) -> None:
         if self.low_mb < self.floor_mb:

@@ -23,8 +23,6 @@ _STEPS = 10_000
 """Of SQLite's machine, between two looks at the time: some 0.3 ms."""
 _INTERRUPT = 9
 """What SQLite says of a statement that its progress handler ended."""
-_FAULTS = 20
-"""Of one table that are named."""
 
 
 def copy(source: Path, target: Path, *, progress: Progress, step: Step) -> Mapping[str, int]:
@@ -36,7 +34,7 @@ def copy(source: Path, target: Path, *, progress: Progress, step: Step) -> Mappi
     if not source.exists():
         raise StoreError(f"there is no database at {source}")
     with told_plainly(f"the database {source}"):
-        with closing(_reading(source)) as old, _flushed(target) as flush, closing(_unjournaled(target)) as new:
+        with closing(reading(source)) as old, _flushed(target) as flush, closing(_unjournaled(target)) as new:
 
             def copied(_: int, left: int, all_: int) -> None:
                 progress(all_ - left, all_)
@@ -62,7 +60,7 @@ def check(path: Path, step: Step = in_one_go) -> Mapping[str, int]:
     """Read a whole copy and return the rows of each table. StoreError: it is damaged, or does more than hold rows."""
     with (
         told_plainly(f"the copy {path.name}"),
-        closing(_reading(path)) as connection,
+        closing(reading(path)) as connection,
         _in_steps(connection, step),
     ):
         connection.execute("PRAGMA trusted_schema=OFF")
@@ -81,9 +79,11 @@ def rows(connection: sqlite3.Connection) -> dict[str, int]:
     return {name: connection.execute(f'SELECT count(*) FROM "{safe}"').fetchone()[0] for name, safe in quoted}  # noqa: S608 - a name from the schema, quoted
 
 
-def _reading(path: Path) -> sqlite3.Connection:
+def reading(path: Path) -> sqlite3.Connection:
+    """A connection that can neither write nor checkpoint."""
     # The path is percent-encoded: a `?` in a directory's name would begin the parameters.
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     for pragma in ("query_only=1", "busy_timeout=5000", "wal_autocheckpoint=0"):
         connection.execute(f"PRAGMA {pragma}")
     return connection
@@ -142,20 +142,3 @@ def told_plainly(what: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise StoreError(f"{what} cannot be read: {error}") from error
-
-
-def damaged_tables(path: Path, *, stop: Callable[[], bool]) -> tuple[int, list[str]]:
-    """Look at every table with its indexes, while a server writes: how many there are, and what is wrong with which.
-
-    Each in a state of its own, so that no long one keeps the WAL from being checkpointed. `stop` is asked in between
-    and within; StoreError: it said so, or the file cannot be read at all.
-    """
-    found: list[str] = []
-    with told_plainly(f"the database {path.name}"), closing(_reading(path)) as connection:
-        connection.set_progress_handler(stop, 10_000)
-        names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
-        for (name,) in names:
-            quoted = name.replace('"', '""')
-            answers = connection.execute(f'PRAGMA integrity_check("{quoted}")').fetchmany(_FAULTS)
-            found += [f"table {name}: {answer}" for (answer,) in answers if answer != "ok"]
-    return len(names), found

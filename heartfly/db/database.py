@@ -23,6 +23,7 @@ from heartfly.db.group_commit import GroupCommitter, Handler, Priority, WriteSes
 from heartfly.db.lookup import Lookup
 from heartfly.db.parts import MAIN, Part
 from heartfly.db.prepared import Prepared
+from heartfly.db.reserve import Reserve
 from heartfly.db.snapshots import Place, keep, let_go
 from heartfly.errors import OverloadedError, StoreError
 
@@ -109,6 +110,8 @@ class Database:
         self._url = url
         self._lock: IO[str] | None = None
         self._lanes: list[GroupCommitter] = []
+        self._damage: StoreError | None = None
+        self.reserve: Reserve | None = None
         self._reading: AsyncEngine | None = None
         self._lookup: Lookup | None = None
         self.engine: Engine = self._writing_engine()
@@ -228,9 +231,22 @@ class Database:
         lane = self._lanes[0 if priority <= Priority.JUDGING or len(self._lanes) == 1 else 1]
         return lane.enter(handler, item, priority=priority)
 
+    def give_up(self, error: StoreError) -> None:
+        """A page was found damaged: from now on it is `broken`, and whoever runs the process is told to end it.
+
+        Call in the event loop. What is under way is still written, as it was until now.
+        """
+        self._damage = error
+        self._on_fatal(error)
+
+    def demand_room(self) -> None:
+        """For what comes from outside. OverloadedError: the disk is full, and what room is left is kept for alerts."""
+        if self.reserve is not None:
+            self.reserve.demand()
+
     @property
     def broken(self) -> StoreError | None:
-        return next((lane.broken for lane in self._lanes if lane.broken is not None), None)
+        return self._damage or next((lane.broken for lane in self._lanes if lane.broken is not None), None)
 
     @property
     def n_queued(self) -> int:

@@ -246,10 +246,3 @@ class SqliteSession:
 def driver_of(connection: Connection) -> sqlite3.Connection:
     driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
     return driver
-
-
-def check_integrity(connection: Connection) -> None:
-    """StoreError when a page is damaged. Reads the whole file's structure once."""
-    answer = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-    if answer != "ok":
-        raise StoreError(f"the database file is damaged ({answer}); restore a backup with `heartfly restore`")

@@ -19,6 +19,7 @@ from heartfly.config import Settings
 from heartfly.core.node_roles import missing
 from heartfly.core.spans import span
 from heartfly.db import postgres, sqlite
+from heartfly.db.damage import MARK
 from heartfly.db.database import end_reading
 from heartfly.db.instance import QUERY, identity
 from heartfly.db.migrate import HEAD, current, is_known
@@ -52,6 +53,9 @@ async def look(settings: Settings, clock: Clock) -> Sequence[Finding]:
 def _no_file(path: Path) -> Finding | None:
     if (path.parent / sqlite.UNFINISHED).exists():
         return error("database", f"a restore into {path.parent} did not end", "Run `heartfly restore FILE --force`.")
+    if (mark := path.with_name(MARK)).exists():
+        said = mark.read_text(errors="replace").strip()
+        return error("database", f"found damaged: {said}", "Restore a backup: `heartfly restore FILE --force`.")
     return None if path.exists() else ok("database", f"{path} is not there yet; `heartfly serve` makes it")
 
 

@@ -104,7 +104,7 @@ def catalogue(settings: Settings, clock: Clock, *, usage: Database, sealer: Seal
             expression="10 4 * * 0",
             grace=6 * _HOUR,
             max_run=6 * _HOUR,
-            work=checking(path),
+            work=checking(path, clock),
         ),
         JobKind(
             name="audit-chain",

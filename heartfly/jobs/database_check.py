@@ -2,19 +2,22 @@
 
 On SQLite it reads every page through a connection of its own, which can neither write nor checkpoint, table by table:
 a writer is never held up, and no state is held for longer than one table takes. On PostgreSQL it asks amcheck, where
-that is installed; without it the rows alone are looked at. What is wrong fails the run, in words.
+that is installed; without it the rows alone are looked at. What is wrong fails the run, in words. A damaged page or
+index of SQLite's ends the process, too; rows that contradict one another do not.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from heartfly.db.copies import damaged_tables
+from heartfly.clock import Clock
+from heartfly.db.damage import damaged_tables, mark_damaged
 from heartfly.db.models import addresses, checks, flips, incidents, projects, runs
+from heartfly.db.pace import Pace, behind_others, wal_of
 from heartfly.db.parts import USAGE
 from heartfly.jobs.kind import Done, Work
 
@@ -22,7 +25,7 @@ _MOST = 5
 """Findings that are told by name."""
 
 
-def checking(path: Path | None) -> Callable[[Work], Awaitable[Done]]:
+def checking(path: Path | None, clock: Clock) -> Callable[[Work], Awaitable[Done]]:
     """`path`: of the SQLite file of the main part, beside which the other one is; None on PostgreSQL."""
 
     async def check(work: Work) -> Done:
@@ -31,12 +34,15 @@ def checking(path: Path | None) -> Callable[[Work], Awaitable[Done]]:
         else:
             n_looked, found = 0, []
             for file in _files(path):
-                n, faults = await asyncio.to_thread(damaged_tables, file, stop=work.stopping)
+                pace = Pace([wal_of(one) for one in _files(path)], clock)
+                look = partial(damaged_tables, file, stop=work.stopping, step=pace.step)
+                n, faults = await behind_others(look)
                 n_looked, found = n_looked + n, found + faults
+        damage = mark_damaged(path, found) if found and path is not None else None
         if not found:
             found = await _contradictions(work)
         figures = {"looked_at": n_looked, "faults": len(found)}
-        return Done(figures=figures, failure=_told(found))
+        return Done(figures=figures, failure=_told(found), damage=damage)
 
     return check
 

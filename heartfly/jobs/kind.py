@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.checks.config import GateIn
 from heartfly.db.changes import Tx
-from heartfly.errors import HeartflyError
+from heartfly.errors import HeartflyError, StoreError
 
 Result = TypeVar("Result")
 
@@ -64,12 +64,14 @@ class Work(Protocol):
 class Done:
     """`failure`: why it failed, in words; empty when it did not. `closing`: written together with the outcome.
 
-    Of `figures` numbers become metrics of its check's run; texts are only told.
+    Of `figures` numbers become metrics of its check's run; texts are only told. `damage`: the database must not be
+    served any more, and the process ends once the failure was written.
     """
 
     figures: Mapping[str, int | float | str] = field(default_factory=dict)
     failure: str = ""
     closing: Callable[[Tx], None] | None = None
+    damage: StoreError | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,6 +154,8 @@ class Jobs:
         line("job", **(facts | dict(done.figures)))
         if kept:
             await self._tell(await self._database.write(untold_ends))
+        if done.damage is not None:
+            self._database.give_up(done.damage)  # the alert goes out while the server drains
 
     async def _work(self, running: Running) -> Done | None:
         try:

@@ -79,6 +79,7 @@ class Ingest:
         """Return after the commit that holds the ping, or when it is on this node's disk. OverloadedError or
         StoreError: it was not stored.
         """
+        self._database.demand_room()
         result = await (self._stored(request) if self.spool is None else self._stored_or_kept(request, self.spool))
         self._tell(request, result)
         return result

@@ -99,6 +99,7 @@ class EventIngest:
 
     async def take_readings(self, pid: int, reads: Sequence[Read], *, wire: str) -> list[Told | None]:
         """What became of each, in order, after the commit; None of what tells nothing new. As `take`."""
+        self._database.demand_room()
         item = Readings(pid, wire, self._clock.now(), reads)
         told: list[Told | None] = await self._database.submit(self._series.apply, item, priority=Priority.BULK)
         line("readings", pid=pid, wire=wire, n=len(told), outcomes=_outcomes([one for one in told if one is not None]))
@@ -106,6 +107,7 @@ class EventIngest:
 
     async def _committed(self, batch: Batch) -> list[Told]:
         """The queue counts batches; what they hold is bounded here, for a few large ones would fill the memory."""
+        self._database.demand_room()
         sizes = map(_size, batch.items) if batch.ready is None else map(len, batch.ready.properties)
         weight = _OVERHEAD * len(batch.items) + sum(sizes)
         if self._waiting and self._waiting + weight > MAX_WAITING:

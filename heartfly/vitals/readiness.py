@@ -60,7 +60,7 @@ def reasons(facts: Facts) -> list[Reason]:
     if facts.stopping:
         found.append(Reason("stopping", "Heartfly is stopping"))
     if facts.broken is not None:
-        found.append(Reason("database_broken", "the database cannot be written any more"))
+        found.append(Reason("database_broken", "the database cannot be trusted any more: Heartfly ends"))
     if facts.refused_s is not None and facts.refused_s < REFUSED_WITHIN_S:
         then = "pings may hear 503" if facts.spool is None else "pings go to this node's spool"
         found.append(Reason("writes_refused", f"a write was refused {facts.refused_s:.1f} s ago: {then}"))

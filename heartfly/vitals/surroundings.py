@@ -1,7 +1,8 @@
 """Looks now and then at what Heartfly stands on: the room on the disk, the version of the schema, the clocks.
 
 When room gets short, ping bodies go first: they are the bulk of what is written, and neither a status nor an alert
-needs them. Well below that, readiness says that traffic should go elsewhere. On PostgreSQL the disk is not ours, but
+needs them. Well below that, readiness says that traffic should go elsewhere; on a full disk the reserve is let go. On
+PostgreSQL the disk is not ours, but
 the database has a clock of its own, by which the nodes' are held together.
 """
 
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 
 from heartfly.clock import Clock
 from heartfly.db.database import Access
+from heartfly.db.reserve import Reserve
 from heartfly.db.room import Room
 from heartfly.logs import logger
 
@@ -42,12 +44,19 @@ class Surroundings:
     """`room` measures the disk that the database lies on; None: it is not ours to look at."""
 
     def __init__(
-        self, database: Access, *, room: Callable[[], Room] | None, thresholds: Thresholds, clock: Clock
+        self,
+        database: Access,
+        *,
+        room: Callable[[], Room] | None,
+        thresholds: Thresholds,
+        clock: Clock,
+        reserve: Reserve | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._measure = room
         self._thresholds = thresholds
+        self._reserve = reserve
         self._keeps_bodies = True
         self.room: Room | None = None
         self.schema: str | None = None
@@ -68,7 +77,7 @@ class Surroundings:
             return
         try:
             # A disk that hangs must not hang the loop that pings come through.
-            self.room = await asyncio.to_thread(self._measure)
+            self.room = await asyncio.to_thread(self._looked, self._measure)
         except OSError as error:
             log.warning("disk", error=str(error))
             return
@@ -81,6 +90,13 @@ class Surroundings:
             log.warning("disk_has_room", free_mb=free // MB, bodies="kept again")
         else:
             log.error("disk_is_low", free_mb=free // MB, low_mb=low // MB, bodies="not kept until there is room")
+
+    def _looked(self, measure: Callable[[], Room]) -> Room:
+        found = measure()
+        if self._reserve is not None:
+            self._reserve.relieve(found.free)
+            self._reserve.renew(found.free)
+        return found
 
     async def look_at_schema(self) -> None:
         try:

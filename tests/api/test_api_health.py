@@ -61,7 +61,7 @@ async def ask(
         (replace(SOUND, watermark=NOW + timedelta(seconds=1)), None),
         (
             replace(SOUND, broken=StoreError("disk /dev/sda1 failed")),
-            Reason("database_broken", "the database cannot be written any more"),
+            Reason("database_broken", "the database cannot be trusted any more: Heartfly ends"),
         ),
         (
             replace(SOUND, last_beat_at=None, watermark=None),
@@ -110,7 +110,7 @@ async def test_alive_is_not_ready() -> None:
 
     assert (200, {"status": "ok"}) == (alive, told)
     assert (503, b"5") == (ready, headers[b"retry-after"])
-    assert {"reason": "database_broken", "detail": "the database cannot be written any more"} == why["reasons"][0]
+    assert {"reason": "database_broken", "detail": "the database cannot be trusted any more: Heartfly ends"} == why["reasons"][0]
     assert ["database_broken", "beat_late"] == [each["reason"] for each in why["reasons"]]
     assert "secret" not in str(why)
 

@@ -19,6 +19,7 @@ from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.migrate import HEAD, alembic_config, current, scripts, upgrade
 from heartfly.db.models import api_keys, channels, checks, flips, incidents, metadata
+from heartfly.db.parts import MAIN, PARTS, Part
 from heartfly.errors import StoreError
 
 
@@ -101,14 +102,19 @@ def kill_at(database: Database, at: int, *verbs: str) -> None:
     database.engine.dispose()
 
 
-def test_a_later_migration_killed_at_any_statement_keeps_what_is_there(empty: Database) -> None:
-    upgrade_to(empty, "0001")
+def put_channels(database: Database) -> None:
+    """In schema 0001: one that fails, and one that does not."""
     columns = "pid, id, uuid, kind, name, config_enc, events, created_at, failing_since, rev"
-    value = "'2026-03-02 03:00:00+00'" if empty.on_postgres else "1772420400000000"
-    with empty.engine.begin() as connection:
+    value = "'2026-03-02 03:00:00+00'" if database.on_postgres else "1772420400000000"
+    with database.engine.begin() as connection:
         for number, since in enumerate([value, "NULL"]):
             row = f"1, {number}, 'u{number}', 'slack', 'n{number}', '', '[]', {value}, {since}, 1"
             connection.exec_driver_sql(f"INSERT INTO channels ({columns}) VALUES ({row})")
+
+
+def test_a_later_migration_killed_at_any_statement_keeps_what_is_there(empty: Database) -> None:
+    upgrade_to(empty, "0001")
+    put_channels(empty)
     for at in range(1, 5):
         kill_at(empty, at, "ALTER", "UPDATE")
         with empty.engine.connect() as connection:
@@ -147,17 +153,18 @@ def test_the_oldest_key_of_a_project_that_may_write_gets_to_administer(empty: Da
     ]
 
 
-def test_what_is_down_when_incidents_come_has_one_however_often_the_migration_was_killed(empty: Database) -> None:
-    upgrade_to(empty, "0002")
-    since, then = ("'2026-03-02 03:00:00+00'", "'2026-03-01 03:00:00+00'") if empty.on_postgres else ("5000", "4000")
-    false = "false" if empty.on_postgres else "0"
+def put_checks(database: Database) -> None:
+    """In schema 0002: one that is down for the second time, and one that is up again."""
+    on_postgres = database.on_postgres
+    since, then = ("'2026-03-02 03:00:00+00'", "'2026-03-01 03:00:00+00'") if on_postgres else ("5000", "4000")
+    false = "false" if on_postgres else "0"
     columns = (
         "pid, id, uuid, ping_uuid, name, slug, tags, description, kind, expression, period_s, zone, dialect, grace_s,"
         " methods, filters, gates, sticky, wants_late, rev, n_pings, n_open_runs, last_end_node, last_end_seq,"
         " unverified_in_row, created_at, updated_at, status, status_since, status_reason, flip_no"
     )
     flip = "pid, check_id, flip_no, at, decided_at, from_status, to_status, reason"
-    with empty.engine.begin() as connection:
+    with database.engine.begin() as connection:
         for number, life in enumerate([f"'down', {since}, 'missed', 3", f"'up', {since}, 'success', 2"], start=7):
             row = f"1, {number}, 'u{number}', 'p{number}', 'n{number}', 's{number}', '[]', '', 'period', '', 60, 'UTC'"
             row += f", 'cron', 60, '', '', '', {false}, {false}, 1, 1, 0, 0, 0, 0, {since}, {since}, {life}"
@@ -167,6 +174,11 @@ def test_what_is_down_when_incidents_come_has_one_however_often_the_migration_wa
                 connection.exec_driver_sql(f"INSERT INTO flips ({flip}) VALUES ({values})")
         values = f"1, 7, 3, {since}, {since}, 'up', 'down', 'missed'"
         connection.exec_driver_sql(f"INSERT INTO flips ({flip}) VALUES ({values})")
+
+
+def test_what_is_down_when_incidents_come_has_one_however_often_the_migration_was_killed(empty: Database) -> None:
+    upgrade_to(empty, "0002")
+    put_checks(empty)
     for at in range(1, 12):
         kill_at(empty, at, "CREATE", "ALTER", "INSERT", "UPDATE")
         with empty.engine.connect() as connection:
@@ -223,3 +235,106 @@ def test_the_next_migration_is_drafted_under_the_next_number(tmp_path: Path) -> 
     text = written.read_text()
     assert f"down_revision = '{HEAD}'" in text
     assert re.search(r"def upgrade\(\) -> None:\n(?: +#.*\n)* +pass", text), "models and migrations agree"
+
+
+def put_events(database: Database) -> None:
+    """In schema 0001 of usage: two events of a customer, one under a UUID."""
+    now = "'2026-03-02 03:00:00+00'" if database.on_postgres else "1772420400000000"
+    schema = "usage." if database.on_postgres else ""
+    ids = ["t-1", "0b0e7a4e-6a5c-4b57-9d0b-0d9c7a1f2e3d"]
+    with database.engine.begin() as connection:
+        for number, (kind, text) in enumerate([("type", "api"), ("subject", "acme")], start=1):
+            connection.exec_driver_sql(f"INSERT INTO {schema}usage_names VALUES (1, {number}, '{kind}', '{text}')")
+        for number, transaction_id in enumerate(ids, start=10):
+            row = f"1, {number}, {now}, {now}, 1, 2, '{transaction_id}', '{{}}'"
+            connection.exec_driver_sql(f"INSERT INTO {schema}events VALUES ({row})")
+
+
+def state(database: Database) -> dict[str, tuple[object, ...]]:
+    """Tables with their columns, indexes and rows: all that a migration may change."""
+    schema = database.part.schema if database.on_postgres else None
+    found: dict[str, tuple[object, ...]] = {}
+    with database.engine.connect() as connection:
+        inspector = sa.inspect(connection)
+        for name in {*inspector.get_table_names(schema=schema)} - {database.part.version_table}:
+            columns = [(one["name"], str(one["type"])) for one in inspector.get_columns(name, schema=schema)]
+            indexes = sorted(str(one["name"]) for one in inspector.get_indexes(name, schema=schema))
+            table = sa.Table(name, sa.MetaData(), *(sa.Column(column) for column, _ in columns), schema=schema)
+            found[name] = (columns, indexes, sorted(map(repr, connection.execute(sa.select(table)))))
+    return found
+
+
+def killed(database: Database, at: int) -> bool:
+    """Upgrade, and die before the so manyth statement or commit, whichever it is; whether there were so many."""
+    count = 0
+
+    def step(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count == at:
+            raise Killed
+
+    engine = database.engine
+    sa.event.listen(engine, "before_cursor_execute", step)
+    sa.event.listen(engine, "commit", step)
+    try:
+        upgrade(engine, database.part)
+    except (Killed, sa.exc.PendingRollbackError):  # the latter of who would tidy up on the way out
+        assert count >= at
+        return True
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", step)
+        sa.event.remove(engine, "commit", step)
+        engine.dispose()
+    return False
+
+
+FILLED = {("main", "0001"): put_channels, ("main", "0002"): put_checks, ("usage", "0001"): put_events}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_killed_before_any_statement_a_migration_has_changed_nothing_and_goes_on(
+    empty: Database, tmp_path: Path, database_url: str, part: Part
+) -> None:
+    """Of each migration, from an empty database on, with rows in it from the first one that has tables for them."""
+    database = empty if part is MAIN else Database(url=database_url, data_dir=tmp_path, clock=SystemClock(), part=part)
+    if part is not MAIN and database.on_postgres:
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP SCHEMA IF EXISTS {part.schema} CASCADE")
+    version, before, at, n_killed = None, state(database), 1, 0
+    reached: list[str | None] = []
+    while killed(database, at):
+        n_killed += 1
+        with database.engine.connect() as connection:
+            now = current(connection, part)
+        if now == version:
+            assert before == state(database), f"{version}, statement {at}"
+            at += 1
+            continue
+        reached.append(now)
+        if (fill := FILLED.get((part.name, str(now)))) is not None:
+            fill(database)
+        version, before, at = now, state(database), 1
+
+    print(f"{part.name}: killed {n_killed} times in {len(reached)} migrations")
+    with database.engine.connect() as connection:
+        revisions = ScriptDirectory.from_config(alembic_config(connection, part)).walk_revisions()
+        *earlier, head = [script.revision for script in revisions][::-1]
+        # Whoever dies once all is done, as he gives PostgreSQL's lock back, has reached the head.
+        assert (earlier, head) == ([one for one in reached if one != head], current(connection, part))
+    if part is MAIN:
+        assert [] == differences(database)
+    elif not database.on_postgres:
+        (tmp_path / "another").mkdir()
+        never_killed = Database(url="", data_dir=tmp_path / "another", clock=SystemClock(), part=part)
+        upgrade(never_killed.engine, part)
+        assert shape(never_killed) == shape(database)
+        never_killed.close()
+    if part is not MAIN:
+        database.close()
+
+
+def shape(database: Database) -> dict[str, object]:
+    """Without rows."""
+    return {name: found[:2] for name, found in state(database).items()}

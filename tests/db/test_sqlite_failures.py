@@ -14,14 +14,18 @@ import sqlalchemy as sa
 from typing_extensions import override
 
 from heartfly.clock import SystemClock
+from heartfly.config import Settings
+from heartfly.config.settings import Data
 from heartfly.db import sqlite
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import FatalStoreError
 from heartfly.db.migrate import upgrade
 from heartfly.db.models import pings
-from heartfly.db.parts import USAGE
+from heartfly.db.parts import PARTS, USAGE, Part
 from heartfly.errors import OverloadedError, StoreError
+from heartfly.ground import open_ground
+from tests.db.damaged import damage
 
 pytestmark = pytest.mark.anyio
 
@@ -73,21 +77,16 @@ async def test_a_damaged_file_is_fatal(tmp_path: Path) -> None:
     await database.stop()
 
 
-async def test_a_damaged_page_is_found_on_start(tmp_path: Path) -> None:
-    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
-    upgrade(database.engine)
-    database.transaction(lambda tx: sqlite.check_integrity(tx.conn))
-    database.transaction(fill)
-    database.close()
-    file = tmp_path / "heartfly.db"
-    content = bytearray(file.read_bytes())
-    content[-8192:-4096] = b"\xff" * 4096
-    file.write_bytes(bytes(content))
-    database = Database(url="", data_dir=tmp_path, clock=SystemClock())
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_a_damaged_page_is_found_on_start(tmp_path: Path, part: Part) -> None:
+    settings = Settings(data=Data(dir=tmp_path))
+    open_ground(settings).close()
+    damage(tmp_path / part.file)
+    before = {each.file: (tmp_path / each.file).read_bytes() for each in PARTS}
 
-    with pytest.raises(StoreError, match="damaged"):
-        database.transaction(lambda tx: sqlite.check_integrity(tx.conn))
-    database.close()
+    with pytest.raises(StoreError, match=rf"{part.file}, table filler: .*heartfly restore"):
+        open_ground(settings)
+    assert before == {each.file: (tmp_path / each.file).read_bytes() for each in PARTS}, "it is left as it was"
 
 
 async def test_a_second_server_on_the_same_file_is_refused(tmp_path: Path) -> None:

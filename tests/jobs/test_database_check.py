@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from heartfly.clock import SystemClock
 from heartfly.core.words import PingKind
-from heartfly.db.copies import damaged_tables
+from heartfly.db.damage import MARK, damaged_tables
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.migrate import upgrade
@@ -32,7 +33,7 @@ def file_of(db: Database) -> Path | None:
 
 @pytest.fixture
 async def shop(world: World, clock: SimClock) -> Workshop:
-    shop = Workshop(world, clock, kind_of(checking(file_of(world.db)), expression="0 * * * *"))
+    shop = Workshop(world, clock, kind_of(checking(file_of(world.db), clock), expression="0 * * * *"))
     await shop.look()
     check, down = await world.check(T0), await world.check(T0)
     await world.ping(check, T0, PingKind.START)
@@ -106,15 +107,19 @@ async def test_a_damaged_index_is_found_and_named(tmp_path: Path) -> None:
 
     assert 2 == n
     assert faults
-    assert all(fault.startswith("table torn: ") for fault in faults)
+    assert all(fault.startswith("damaged.db, table torn: ") for fault in faults)
 
 
 async def test_a_file_that_is_no_database_fails_it(tmp_path: Path) -> None:
     path = tmp_path / "noise.db"
     path.write_bytes(b"noise" * 1000)
 
-    with pytest.raises(StoreError, match=r"noise\.db cannot be read"):
-        damaged_tables(path, stop=lambda: False)
+    assert (0, ["noise.db: file is not a database"]) == damaged_tables(path, stop=lambda: False)
+
+
+async def test_a_file_that_cannot_be_had_fails_it(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"gone\.db cannot be read"):
+        damaged_tables(tmp_path / "gone.db", stop=lambda: False)
 
 
 async def test_the_part_that_is_usage_is_looked_at_too(shop: Workshop, usage_db: Database) -> None:
@@ -131,6 +136,16 @@ async def test_the_part_that_is_usage_is_looked_at_too(shop: Workshop, usage_db:
 
     assert (("ok", ""), True) == (before[0], before[1] > 45)
     assert ("failed", True) == (outcome, "usage.db" in told)
+    assert "usage.db: file is not a database" in str(shop.db.broken)
+    assert "usage.db" in usage_db.path.with_name(MARK).read_text()
+
+
+async def test_rows_that_contradict_one_another_end_nothing(shop: Workshop) -> None:
+    await shop.db.write(lambda tx: tx.conn.execute(sa.delete(incidents)).rowcount)
+
+    outcome, _ = await found(shop)
+
+    assert ("failed", None) == (outcome, shop.db.broken)
 
 
 async def test_looking_ends_when_the_process_does(tmp_path: Path) -> None:
@@ -139,9 +154,18 @@ async def test_looking_ends_when_the_process_does(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE large (x TEXT)")
         connection.executemany("INSERT INTO large VALUES (?)", [(f"row {n}",) for n in range(20_000)])
         connection.commit()
+    asked = threading.Event()
+
+    def stop() -> bool:
+        asked.set()
+        return True
 
     with pytest.raises(StoreError, match="interrupted"):
-        damaged_tables(path, stop=lambda: True)
+        damaged_tables(path, stop=stop, step=lambda: asserted(asked.wait(60)))
+
+
+def asserted(is_so: bool) -> None:  # noqa: FBT001 - what a wait says
+    assert is_so
 
 
 async def test_pings_are_stored_while_it_looks(tmp_path: Path) -> None:
@@ -156,12 +180,12 @@ async def test_pings_are_stored_while_it_looks(tmp_path: Path) -> None:
     for n in range(20):
         await world.pings([world.request(check, T0, rid=f"{n}-{i}") for i in range(100)])
 
-    def stop() -> bool:
+    def step() -> None:
         loop.call_soon_threadsafe(inside.set)
-        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(10)
-        return False
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(60)
 
-    looking = asyncio.ensure_future(asyncio.to_thread(damaged_tables, tmp_path / "heartfly.db", stop=stop))
+    path = tmp_path / "heartfly.db"
+    looking = asyncio.ensure_future(asyncio.to_thread(damaged_tables, path, stop=lambda: False, step=step))
     await asyncio.wait_for(inside.wait(), 60)
     await asyncio.wait_for(world.ping(check, T0 + HOUR), 60)
     assert not looking.done()
@@ -178,7 +202,7 @@ async def test_with_amcheck_the_indexes_of_postgresql_are_looked_at(postgres_url
     database.start()
     await database.write(lambda tx: tx.conn.exec_driver_sql("CREATE EXTENSION amcheck").rowcount)
     world = await make_world(database, IdSource(1), T0)
-    shop = Workshop(world, SimClock(T0), kind_of(checking(None), expression="0 * * * *"))
+    shop = Workshop(world, SimClock(T0), kind_of(checking(None, SimClock(T0)), expression="0 * * * *"))
     await shop.look()
 
     assert ("ok", "") == await found(shop)
