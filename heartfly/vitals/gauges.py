@@ -67,6 +67,11 @@ class Gauges:
         yield gauge("heartfly_ready", "1 while /readyz says that traffic may come.", float(not reasons(facts)))
         looked = self._watcher.last_beat
         yield gauge("heartfly_leader", "1 on the node that judges.", float(looked is not None and looked.leads))
+        yield gauge(
+            "heartfly_cut_off",
+            "1 on the node that judges while nothing that is sent to our own address reaches us.",
+            float(facts.cut_off_since is not None),
+        )
         yield gauge("heartfly_writes_waiting", "Writes that wait for the group commit.", self._database.n_queued)
         yield gauge(
             "heartfly_usage_windows_failing",

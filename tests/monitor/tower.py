@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from heartfly.monitor.blind import Beat, Hearing
 from heartfly.monitor.judge import Judge
 from heartfly.monitor.leader import Leader
+from heartfly.monitor.volume_guard import Probe, VolumeGuard
 from heartfly.monitor.watch import Watcher
 from heartfly.pings.refusals import Refusals
 from heartfly.pings.request import Target
 from heartfly.pings.spool import Backlog
+from heartfly.pings.tally import Tally
 from tests.sim_clock import SimClock
 from tests.world import World
 
@@ -20,11 +22,18 @@ SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hou
 
 class Tower:
     """It beats often enough not to be deaf. `under_way`: what is at the door and not committed yet; `spooled`: what
-    lies in the node's spool.
+    lies in the node's spool; `tally`: what came. With a `probe` there is a volume guard; `outcomes`: what it told.
     """
 
     def __init__(
-        self, world: World, clock: SimClock, *, node_id: int = 1, batch: int = 500, hearing: Hearing | None = None
+        self,
+        world: World,
+        clock: SimClock,
+        *,
+        node_id: int = 1,
+        batch: int = 500,
+        hearing: Hearing | None = None,
+        probe: Probe | None = None,
     ) -> None:
         self.world = world
         self.clock = clock
@@ -41,6 +50,11 @@ class Tower:
             refusals=self.refusals,
             spooled=lambda: self.spooled,
         )
+        self.tally = Tally()
+        self.outcomes: list[str] = []
+        self.guard = None if probe is None else VolumeGuard(
+            beat=self.beat, tally=self.tally, probe=probe, clock=clock, count=self.outcomes.append
+        )  # fmt: skip
         self.leader = Leader(node_id=node_id, clock=clock)
         self.watcher = Watcher(
             world.db,
@@ -49,6 +63,7 @@ class Tower:
             leader=self.leader,
             clock=clock,
             hearing=hearing,
+            guard=self.guard,
         )
 
     async def go(self, to: datetime) -> None:
