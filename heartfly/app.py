@@ -38,6 +38,7 @@ from heartfly.logs import logger
 from heartfly.monitor.blind import Beat, Hearing
 from heartfly.monitor.judge import Judge
 from heartfly.monitor.leader import Leader
+from heartfly.monitor.volume_guard import VolumeGuard
 from heartfly.monitor.watch import Watcher
 from heartfly.net.http import OutgoingHttp
 from heartfly.net.rules import Rules
@@ -152,13 +153,7 @@ class App:
             ids=ids,
             node_id=ground.node_id,
         )
-        hearing = Hearing(
-            # The leader judges no further than the slowest node has said that it heard, so nodes say it more often.
-            beat=timedelta(seconds=settings.monitor.beat_s / (4 if database.on_postgres else 1)),
-            blind_after=timedelta(seconds=settings.monitor.blind_after_s),
-            hold=timedelta(seconds=settings.monitor.hold_s),
-            spool_wait=timedelta(seconds=settings.spool.wait_s),
-        )
+        hearing = Hearing.of(settings, on_postgres=database.on_postgres)
         beat = Beat(
             node_id=ground.node_id,
             ids=ids,
@@ -178,6 +173,9 @@ class App:
             clock=clock,
             hearing=hearing,
             lost=count.lease_losses.add,
+            guard=VolumeGuard.of(
+                settings, beat=beat, tally=self.ingest.tally, clock=clock, count=count.volume_guard.add
+            ),
         )
         self.courier = Courier(database, make=self._dispatcher, leave=self._hang_up)
         every = timedelta(seconds=settings.monitor.canary_s) or None
@@ -342,6 +340,7 @@ class App:
             last_beat_at=self.watcher.last_beat_at,
             watermark=looked.watermark if looked is not None else None,
             due=looked.next_wake_at if looked is not None else None,
+            cut_off_since=looked.cut_off_since if looked is not None else None,
             broken=database.broken,
             stopping=self.stop.is_set(),
             refused_s=database.refused_s,

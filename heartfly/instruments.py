@@ -149,6 +149,11 @@ class Instruments:
         self.blind_seconds = Counter(
             "heartfly_blind_seconds_total", "Seconds in which nobody could hear, as this process has recorded."
         )
+        self.volume_guard = Counter(
+            "heartfly_volume_guard_total",
+            "Drops of all pings: held, released, cut off, or of which nobody can say why.",
+            "outcome",
+        )
         self.heartbeats = Counter(
             "heartfly_heartbeats_total", "Heartbeats sent, failed, and times that one was withheld.", "outcome"
         )

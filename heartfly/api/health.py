@@ -41,6 +41,7 @@ class Health:
             "reasons": why_not,
             "watermark_lag_s": lag,
             "spool": _lying(facts),
+            "cut_off_s": _age(facts.cut_off_since, facts.now),
             **_vital(self._pulse(), facts.now),
         }
         await _answer(send, 503 if why_not else 200, told, with_body=with_body)
@@ -50,8 +51,11 @@ def _lying(facts: Facts) -> dict[str, Any] | None:
     """Pings that were answered and wait for the database."""
     if facts.spool is None:
         return None
-    age = max(0.0, (facts.now - facts.spool.oldest_at).total_seconds())
-    return {"pings": facts.spool.n, "oldest_s": age, "bytes": facts.spool.n_bytes}
+    return {"pings": facts.spool.n, "oldest_s": _age(facts.spool.oldest_at, facts.now), "bytes": facts.spool.n_bytes}
+
+
+def _age(since: datetime | None, now: datetime) -> float | None:
+    return None if since is None else max(0.0, (now - since).total_seconds())
 
 
 def _vital(pulse: Pulse, now: datetime) -> dict[str, Any]:
@@ -59,10 +63,10 @@ def _vital(pulse: Pulse, now: datetime) -> dict[str, Any]:
     since = None if pulse.outbox is None else pulse.outbox.in_order
     told = pulse.told
     return {
-        "undelivered_s": None if since is None else max(0.0, (now - since).total_seconds()),
+        "undelivered_s": _age(since, now),
         "canary": None if told is None else {
             "at": told.at,
-            "age_s": max(0.0, (now - told.at).total_seconds()),
+            "age_s": _age(told.at, now),
             "latency_s": told.latency.total_seconds(),
         },
     }  # fmt: skip

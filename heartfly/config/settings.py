@@ -229,6 +229,7 @@ class Monitor(Section, frozen=True):
     blind_after_s: Seconds = 2.0
     hold_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
     canary_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 3_600  # 0: there is none
+    volume_guard: bool = True
 
     def __post_init__(self) -> None:
         if 0 < self.canary_s < 5:

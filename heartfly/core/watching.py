@@ -31,6 +31,8 @@ def what_is_wrong(told: Mapping[str, Any], bounds: Bounds, *, without_canary: ti
         wrong.append(f"silence is judged only up to {span(lag)} ago")
     if (waits := _seconds(told.get("undelivered_s"))) is not None and waits > bounds.undelivered:
         wrong.append(f"an alert has been waiting for {span(waits)}")
+    if (cut_off := _seconds(told.get("cut_off_s"))) is not None:
+        wrong.append(f"nothing that is sent to its public address has reached it for {span(cut_off)}")
     return [*wrong, *_of_canary(told.get("canary"), bounds, without_canary)]
 
 

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from heartfly.accounts.sessions import remove_ended
 from heartfly.checks import erase_project
 from heartfly.core.days import Day
+from heartfly.core.volume import MOST_KEPT as COUNTS_KEPT
 from heartfly.core.zones import is_zone
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -36,6 +37,7 @@ from heartfly.db.models import (
     nodes,
     notifications,
     ping_bodies,
+    ping_minutes,
     pings,
     projects,
 )
@@ -227,8 +229,8 @@ def _nothing(_: Tx) -> None:
 
 
 def _of_ourselves(tx: Tx, work: Work, kept: Kept) -> int:
-    """Runs of our jobs, ended sessions and links, lives of processes that were accounted for, and time in which none
-    heard.
+    """Runs of our jobs, ended sessions and links, lives of processes that were accounted for, time in which none heard,
+    and how many pings came.
     """
     runs_of_jobs = (
         sa.select(job_runs.c.pid, job_runs.c.job_id, job_runs.c.slot_at)
@@ -256,4 +258,8 @@ def _of_ourselves(tx: Tx, work: Work, kept: Kept) -> int:
         n += tx.conn.execute(sa.delete(nodes).where(nodes.c.id.in_(dead))).rowcount
     gaps = sa.select(blind_intervals.c.id).where(blind_intervals.c.to_at < work.now - BLIND_KEPT).limit(PIECE)
     n += tx.conn.execute(sa.delete(blind_intervals).where(blind_intervals.c.id.in_(gaps))).rowcount
+    name = sa.tuple_(ping_minutes.c.at, ping_minutes.c.node_id)
+    counts = sa.select(ping_minutes.c.at, ping_minutes.c.node_id)
+    counts = counts.where(ping_minutes.c.at < work.now - COUNTS_KEPT).limit(PIECE)
+    n += tx.conn.execute(sa.delete(ping_minutes).where(name.in_(counts))).rowcount
     return n

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 
+from heartfly.config.settings import Settings
 from heartfly.core.node_roles import ALL
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
@@ -54,6 +55,17 @@ class Hearing:
     """So long after the database is back deadlines wait for what lies in a spool; then it comes as late signals."""
     most_told: int = 500
     """For how many checks at most it tells other nodes that it waits. One that waits for more holds every check."""
+
+    @classmethod
+    def of(cls, settings: Settings, *, on_postgres: bool) -> Self:
+        monitor = settings.monitor
+        return cls(
+            # The leader judges no further than the slowest node has said that it heard, so nodes say it more often.
+            beat=timedelta(seconds=monitor.beat_s / (4 if on_postgres else 1)),
+            blind_after=timedelta(seconds=monitor.blind_after_s),
+            hold=timedelta(seconds=monitor.hold_s),
+            spool_wait=timedelta(seconds=settings.spool.wait_s),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,14 +249,25 @@ class Beat:
 
     def _refused(self, tx: Tx, span: Refused) -> None:
         """Refusals that follow on one another are one interval, and so one digest, however long they go on."""
-        if self._refusing is not None and span.from_at - self._refusing[1] <= REFUSALS_APART:
-            blind_id, until = self._refusing[0], max(span.to_at, self._refusing[1])
-            self._recorded += until - self._refusing[1]
-            tx.conn.execute(sa.update(blind_intervals).where(blind_intervals.c.id == blind_id).values(to_at=until))
-        else:
-            blind_id = self._record(tx, span.from_at, span.to_at, "Heartfly refused signals that it could not store")
-            until = span.to_at
-        self._written = (blind_id, until)
+        longer = self._refusing
+        if longer is not None and span.from_at - longer[1] > REFUSALS_APART:
+            longer = None
+        cause = "Heartfly refused signals that it could not store"
+        self._written = self.unheard(tx, span.from_at, span.to_at, cause, longer=longer)
+
+    def unheard(
+        self, tx: Tx, from_at: datetime, to_at: datetime, cause: str, *, longer: tuple[int, datetime] | None = None
+    ) -> tuple[int, datetime]:
+        """Write a blind interval down, in the transaction of a beat. Returns its id, and until when it is.
+
+        `longer`: as it was returned, of one that goes on.
+        """
+        if longer is None:
+            return self._record(tx, from_at, to_at, cause), to_at
+        blind_id, until = longer[0], max(to_at, longer[1])
+        self._recorded += until - longer[1]
+        tx.conn.execute(sa.update(blind_intervals).where(blind_intervals.c.id == blind_id).values(to_at=until))
+        return blind_id, until
 
     def _limit(self, since: datetime, now: datetime) -> datetime:
         """Just before the oldest signal under way: it may be the one that the deadline waits for."""

@@ -5,14 +5,14 @@
 
 Never past the watermark: min(now, slowest living node), and no check past the oldest signal for it that
 is under way here. Both are read before due checks are selected, so a signal that is in the database by
-then is always seen.
+then is always seen. Nor, for some seconds, past a drop of all pings (volume_guard.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -27,6 +27,7 @@ from heartfly.logs import line, logger
 from heartfly.monitor.blind import Beat, Heard, Hearing
 from heartfly.monitor.judge import Judge, Judged
 from heartfly.monitor.leader import Leader
+from heartfly.monitor.volume_guard import Guarded, VolumeGuard
 from heartfly.notify.later import NEXT_LATER, Later, soonest
 from heartfly.notify.not_now import leave
 
@@ -60,6 +61,15 @@ class Looked:
     """Checks that may be judged less far, by their ids: signals for them are under way."""
     leads: bool
     next_wake_at: datetime | None
+    hold: datetime | None = None
+    """While the volume guard holds: no check is judged past it."""
+    cut_off_since: datetime | None = None
+    """No ping reaches Heartfly from outside since then, as the volume guard found on the node that leads."""
+
+    @property
+    def through(self) -> datetime:
+        """The instant, inclusive, up to which silence is judged."""
+        return self.watermark if self.hold is None else min(self.watermark, self.hold)
 
 
 class Watcher:
@@ -73,8 +83,11 @@ class Watcher:
         clock: Clock,
         hearing: Hearing,
         lost: Callable[[], None] = lambda: None,
+        guard: VolumeGuard | None = None,
     ) -> None:
-        """`lost` is told when another node has taken the lease that this one had."""
+        """`lost` is told when another node has taken the lease that this one had. `guard` None: where all pings stop at
+        once, nobody asks why.
+        """
         self._lost = lost
         self._database = database
         self._beat = beat
@@ -82,6 +95,7 @@ class Watcher:
         self._leader = leader
         self._clock = clock
         self._hearing = hearing
+        self._guard = guard
         self._nearer = asyncio.Event()
         self._next_wake_at: datetime | None = None
         self._hurries_since: float | None = None  # monotonic
@@ -116,6 +130,8 @@ class Watcher:
     async def leave(self) -> None:
         def work(tx: Tx) -> None:
             self._leader.resign(tx)
+            if self._guard is not None:
+                self._guard.leave(tx, now=self._clock.now())
             self._beat.leave(tx, now=self._clock.now())
 
         await self._database.write(work, priority=Priority.JUDGING)
@@ -131,18 +147,25 @@ class Watcher:
         return looked
 
     async def _beat_once(self) -> Looked:
-        looked, heard = await self._database.write(self._look, priority=Priority.JUDGING)
+        looked, heard, guarded = await self._database.write(self._look, priority=Priority.JUDGING)
         self._beat.committed(heard)
         if self.leads and not looked.leads:
             self._lost()
+        if self._guard is not None and guarded is not None:
+            self._guard.committed(guarded)
+            self._guard.ask(self._nearer.set)
         self.last_beat, self.last_beat_at = looked, self._clock.now()
         return looked
 
-    def _look(self, tx: Tx) -> tuple[Looked, Heard]:
+    def _look(self, tx: Tx) -> tuple[Looked, Heard, Guarded | None]:
         now = self._clock.now()
         heard = self._beat.beat(tx, now=now, boottime=self._clock.boottime())
         leads = self._leader.campaign(tx)
-        return Looked(heard.through, heard.held, leads, soonest(tx, NEXT_WAKE, *NEXT_LATER)), heard
+        looked = Looked(heard.through, heard.held, leads, soonest(tx, NEXT_WAKE, *NEXT_LATER))
+        if self._guard is None:
+            return looked, heard, None
+        guarded = self._guard.look(tx, through=heard.through, now=now, leads=leads)
+        return replace(looked, hold=guarded.after.hold(now), cut_off_since=guarded.after.cut_off_since), heard, guarded
 
     async def _judge_through(self, looked: Looked) -> None:
         """Beats go on meanwhile: to judge a storm may take longer than the gap that counts as deafness."""
@@ -161,7 +184,7 @@ class Watcher:
             if full and self._hurries_since is None:
                 self._hurries_since = self._clock.monotonic()
             if judged.n:
-                line("judge", n=judged.n, flips=judged.flips, through=looked.watermark)
+                line("judge", n=judged.n, flips=judged.flips, through=looked.through)
             if full and self._clock.now() - beat_at >= self._hearing.beat:
                 looked, beat_at = await self._beat_once(), self._clock.now()
 
@@ -190,7 +213,7 @@ class Watcher:
     def _judge_batch(self, tx: Tx, looked: Looked, n_before: int, at_most: int | None) -> Judged:
         if not self._leader.leads(tx):
             return Judged(0, 0, full=False)
-        now, through, held = self._clock.now(), looked.watermark, looked.held
+        now, through, held = self._clock.now(), looked.through, looked.held
         return self._judge.judge(tx, through=through, held=held, now=now, n_before=n_before, at_most=at_most)
 
     def _put_off(self, tx: Tx, error: Exception) -> Judged:
@@ -261,11 +284,15 @@ class Watcher:
                 log.exception("beat", error=repr(error))
                 self._next_wake_at = None
             await self._sleep(stop)
+        if self._guard is not None:
+            await self._guard.aclose()
 
     def _is_held_back(self, now: datetime) -> bool:
-        """All checks are, by another node or a spool, for longer than a signal under way ever does it."""
+        """All checks are, by another node, a spool or the volume guard, for longer than a signal under way does it."""
         looked = self.last_beat
-        return looked is not None and now - looked.watermark > self._hearing.hold + self._hearing.beat
+        return looked is not None and (
+            looked.hold is not None or now - looked.watermark > self._hearing.hold + self._hearing.beat
+        )
 
     async def _sleep(self, stop: asyncio.Event) -> None:
         """Until the next beat or the next deadline, whichever is nearer; a nearer write or the end cuts it short."""

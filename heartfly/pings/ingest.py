@@ -19,6 +19,7 @@ from heartfly.pings.apply import PingApplier
 from heartfly.pings.refusals import Refusals
 from heartfly.pings.request import PingOutcome, PingRequest, PingResult, Target
 from heartfly.pings.spool import Backlog, Spool, SpoolFullError
+from heartfly.pings.tally import Tally
 
 
 class Ingest:
@@ -44,6 +45,7 @@ class Ingest:
         self._seq = itertools.count(1)
         self._under_way: dict[int, tuple[Target, datetime]] = {}
         self.refusals = Refusals()
+        self.tally = Tally()
         self.spool = spool
 
     def backlog(self) -> Backlog | None:
@@ -122,7 +124,10 @@ class Ingest:
 
     def _tell(self, request: PingRequest, result: PingResult) -> None:
         known = bool(result.check_uuid)
-        took_s = (self._clock.now() - request.received_at).total_seconds()
+        now = self._clock.now()
+        took_s = (now - request.received_at).total_seconds()
+        if known or result.outcome is PingOutcome.SPOOLED:
+            self.tally.note(request.scheme, now)
         if result.outcome is not PingOutcome.SPOOLED:
             self._timed(took_s)
         line(

@@ -66,6 +66,11 @@ class Gauges:
         )  # fmt: skip
         yield gauge("heartfly_ready", "1 while /readyz says that traffic may come.", float(not reasons(facts)))
         yield gauge("heartfly_leader", "1 on the node that judges.", float(self._watcher.leads))
+        yield gauge(
+            "heartfly_cut_off",
+            "1 on the node that judges while nothing that is sent to our own address reaches us.",
+            float(facts.cut_off_since is not None),
+        )
         yield gauge("heartfly_writes_waiting", "Writes that wait for the group commit.", self._database.n_queued)
         yield gauge(
             "heartfly_usage_windows_failing",

@@ -1,8 +1,9 @@
 """Who watches the watcher: calls a URL outside, each time only after a full cycle of ours.
 
-A cycle is full when a beat was committed, all that was due by it judged, the watermark moved on, and nobody has
-been waiting for an alert. When it is not, nothing is sent: whoever listens there raises the alarm for us. On PostgreSQL
-the leader alone calls, for it alone judges. The URL is a secret, as whoever knows it could keep the listener quiet.
+A cycle is full when a beat was committed, all that was due by it judged, the watermark moved on, nobody has been
+waiting for an alert, and pings can reach us as far as the volume guard knows. When it is not, nothing is sent: whoever
+listens there raises the alarm for us. On PostgreSQL the leader alone calls, for it alone judges. The URL is a secret,
+as whoever knows it could keep the listener quiet.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def why_not(looked: Looked, told_through: datetime | None, found: Undelivered, n
     """What is missing of a full cycle; None: nothing. `told_through`: the watermark that was last told of."""
     if not looked.leads:
         return "another node leads"
+    if looked.cut_off_since is not None:
+        return f"nothing reaches us from outside, for {span(now - looked.cut_off_since)}"
     if now - looked.watermark >= LAG_WITHIN:
         return f"silence is judged only up to {span(now - looked.watermark)} ago"
     if told_through is not None and looked.watermark <= told_through:

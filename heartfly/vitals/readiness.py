@@ -30,7 +30,8 @@ class Facts:
     `refused_s`: how long ago a write was refused, None: none was; `stuck_s`: how long the writer has been at one batch;
     `schema`: None, not looked yet; `skew`: how far this machine's clock is from the database's, which may be negative;
     None: not looked yet, or it is the same machine's; `due`: the nearest deadline, as the last
-    beat found it; `spool`: pings on this node's disk that are not in the database.
+    beat found it; `spool`: pings on this node's disk that are not in the database; `cut_off_since`: nothing reaches us
+    from outside. That is no reason: a balancer would turn away who does reach us.
     """
 
     now: datetime
@@ -46,6 +47,7 @@ class Facts:
     schema: str | None = None
     skew: timedelta | None = None
     spool: Backlog | None = None
+    cut_off_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import pytest
 
 from heartfly.api.front import Front
 from heartfly.net.headers import outgoing_headers
+from heartfly.net.own import OwnAddress
 from tests.server_process import Server, free_port
 
 LIMIT_S = 60.0
@@ -101,6 +102,17 @@ def test_webhooks_that_ping_each_other_end_with_their_first_message_and_heartbea
         assert ("down", 1) == each.check(slug)
     for each in pair:
         until(partial(each.status, "heartfly"), "up")
+
+
+@pytest.mark.e2e
+@pytest.mark.anyio
+async def test_what_heartfly_asks_its_own_address_is_no_alert(tmp_path: Path) -> None:
+    watching = Watching(tmp_path / "one")
+    watching.server.start()
+    try:
+        assert await OwnAddress(watching.server.url, user_agent="Heartfly/1").trouble() is None
+    finally:
+        watching.server.leave()
 
 
 @pytest.mark.anyio

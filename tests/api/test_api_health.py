@@ -21,7 +21,7 @@ from heartfly.vitals.canary import Pulse, Told
 from heartfly.vitals.readiness import SKEW_WITHIN, Facts, Reason, reasons
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
-NOT_YET: dict[str, Any] = {"undelivered_s": None, "canary": None, "spool": None}
+NOT_YET: dict[str, Any] = {"undelivered_s": None, "canary": None, "spool": None, "cut_off_s": None}
 LYING = Backlog(1_234, NOW - timedelta(seconds=12), 56_000)
 SOUND = Facts(now=NOW, last_beat_at=NOW, watermark=NOW, broken=None)
 TICK = timedelta(microseconds=1)
@@ -110,7 +110,8 @@ async def test_alive_is_not_ready() -> None:
 
     assert (200, {"status": "ok"}) == (alive, told)
     assert (503, b"5") == (ready, headers[b"retry-after"])
-    assert {"reason": "database_broken", "detail": "the database cannot be trusted any more: Heartfly ends"} == why["reasons"][0]
+    detail = "the database cannot be trusted any more: Heartfly ends"
+    assert {"reason": "database_broken", "detail": detail} == why["reasons"][0]
     assert ["database_broken", "beat_late"] == [each["reason"] for each in why["reasons"]]
     assert "secret" not in str(why)
 
@@ -121,6 +122,14 @@ async def test_ready_says_how_far_it_has_judged() -> None:
 
     assert (200, {"status": "ready", "reasons": [], "watermark_lag_s": 2.0, **NOT_YET}) == (status, told)
     assert b"no-store" == headers[b"cache-control"]
+
+
+@pytest.mark.anyio
+async def test_who_is_cut_off_says_so_and_is_ready_all_the_same() -> None:
+    """A balancer that goes by it would turn away who does reach us."""
+    status, _, told = await ask(replace(SOUND, cut_off_since=NOW - timedelta(seconds=90)), "/readyz")
+
+    assert (200, "ready", 90.0) == (status, told["status"], told["cut_off_s"])
 
 
 @pytest.mark.anyio

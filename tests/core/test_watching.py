@@ -14,6 +14,7 @@ WELL: dict[str, Any] = {
     "reasons": [],
     "watermark_lag_s": 30.0,
     "undelivered_s": 60.0,
+    "cut_off_s": None,
     "canary": {"at": "2026-03-02T10:00:00Z", "age_s": 9_000.0, "latency_s": 60.0},
 }
 
@@ -32,6 +33,8 @@ def test_at_its_bounds_all_is_well() -> None:
         ({"status": "fine"}, "it does not say that it is ready"),
         ({"watermark_lag_s": 31}, "silence is judged only up to 31 s ago"),
         ({"undelivered_s": 120.0}, "an alert has been waiting for 2 min"),
+        ({"cut_off_s": 0.0}, "nothing that is sent to its public address has reached it for 0 s"),
+        ({"cut_off_s": 120.0}, "nothing that is sent to its public address has reached it for 2 min"),
         ({"canary": {"age_s": 10_800.0, "latency_s": 0.2}}, "the last canary was told of 3 h ago"),
         ({"canary": {"age_s": 60.0, "latency_s": 90.0}}, "the last canary was told of 1 min 30 s late"),
         ({"canary": {"age_s": "soon", "latency_s": 0.1}}, "the last canary was told of at no known time"),

@@ -27,6 +27,7 @@ from heartfly.db.models import (
     nodes,
     notifications,
     ping_bodies,
+    ping_minutes,
     projects,
     runs,
     sessions,
@@ -186,6 +187,23 @@ async def test_of_ourselves_go_old_lives_gaps_and_runs_of_jobs(world: World, sho
     assert 3 == (await swept(shop, T0 + 402 * DAY))["others"]
     assert [2] == [row.id for row in await world._all(sa.select(nodes.c.id))]
     assert 1 == await n_rows(world, job_runs)
+
+
+async def test_how_many_pings_came_is_known_for_eight_days(world: World, shop: Workshop) -> None:
+    now = T0 + 40 * DAY
+    ages = (8 * DAY + MINUTE, 8 * DAY, MINUTE)
+
+    def past(tx: Tx) -> None:
+        for node_id in (1, 2):
+            for age in ages:
+                tx.conn.execute(sa.insert(ping_minutes).values(at=now - age, node_id=node_id, parts=[7] * 6))
+        old = [{"at": now - 9 * DAY - n * MINUTE, "node_id": 1, "parts": [7] * 6} for n in range(1_200)]
+        tx.conn.execute(sa.insert(ping_minutes), old)
+
+    await world.db.write(past)
+
+    assert {"others": 1_202} == await swept(shop, now)
+    assert {now - age for age in ages[1:]} == {row.at for row in await world._all(sa.select(ping_minutes.c.at))}
 
 
 async def test_the_numbers_of_a_life_stay_for_as_long_as_its_spool_may_come_back(world: World, shop: Workshop) -> None:

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from heartfly.monitor.blind import Beat, Hearing
 from heartfly.monitor.judge import Judge
 from heartfly.monitor.leader import Leader
+from heartfly.monitor.volume_guard import Probe, VolumeGuard
 from heartfly.monitor.watch import Watcher
 from heartfly.pings.refusals import Refusals
 from heartfly.pings.request import Target
 from heartfly.pings.spool import Backlog
+from heartfly.pings.tally import Tally
 from tests.sim_clock import SimClock
 from tests.world import World
 
@@ -20,7 +22,7 @@ SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hou
 
 class Tower:
     """It beats often enough not to be deaf. `under_way`: what is at the door and not committed yet; `spooled`: what
-    lies in the node's spool.
+    lies in the node's spool; `tally`: what came. With a `probe` there is a volume guard; `outcomes`: what it told.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Tower:
         batch: int = 500,
         hearing: Hearing | None = None,
         may_lead: bool = True,
+        probe: Probe | None = None,
     ) -> None:
         self.world = world
         self.clock = clock
@@ -51,6 +54,11 @@ class Tower:
             spooled=lambda: self.spooled,
         )
         self.leader = Leader(node_id=node_id, clock=clock, may_lead=may_lead)
+        self.tally = Tally()
+        self.outcomes: list[str] = []
+        self.guard = None if probe is None else VolumeGuard(
+            beat=self.beat, tally=self.tally, probe=probe, clock=clock, count=self.outcomes.append
+        )  # fmt: skip
         self.watcher = Watcher(
             world.db,
             beat=self.beat,
@@ -59,6 +67,7 @@ class Tower:
             clock=clock,
             hearing=hearing,
             lost=self._lose,
+            guard=self.guard,
         )
 
     def _lose(self) -> None:

@@ -35,6 +35,7 @@ DISPATCH = (
 TOLERANCE, BOUNDS = "tests/core/test_check_tolerance.py", "tests/core/test_check_bounds.py"
 WATCH = "tests/monitor/test_watch.py"
 LEASE = "tests/monitor/test_lease.py"
+VOLUME = "tests/monitor/test_volume_guard.py"
 FORWARDED = "tests/server/test_server_forwarded.py"
 HTTP, SSRF = "tests/net/test_net_http.py", "tests/net/test_net_ssrf.py"
 
@@ -216,6 +217,24 @@ MUTANTS = (
             f"{WATCH}::test_a_missed_slot_is_down_at_its_deadline_and_not_before",
             f"{WATCH}::test_a_run_that_hangs_is_down_at_its_limit",
             f"{WATCH}::test_who_hears_of_lateness_is_told_when_the_slot_opens",
+        ),
+    ),
+    Mutant(
+        name="that our own address does not answer counts although it never did",
+        file="heartfly/monitor/volume_guard.py",
+        edits=(("guard.stand is Stand.CLEAR and _knows(tx, until)", "guard.stand is Stand.CLEAR"),),
+        tests=(
+            f"{VOLUME}::test_where_no_probe_ever_arrived_nothing_is_held",
+            f"{VOLUME}::test_pings_that_come_again_end_it_although_the_probe_does_not_arrive",
+        ),
+    ),
+    Mutant(
+        name="where all pings stop, alarms go out before anybody has asked why",
+        file="heartfly/monitor/watch.py",
+        edits=(("self.watermark if self.hold is None else min(self.watermark, self.hold)", "self.watermark"),),
+        tests=(
+            f"{VOLUME}::test_when_all_jobs_fall_silent_it_is_told_as_soon_as_the_probe_has_answered",
+            f"{VOLUME}::test_nobody_waits_for_longer_than_two_minutes_whatever_the_probe_does",
         ),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,6 +72,11 @@ async def test_what_lies_in_the_spool_is_told(tower: Tower, spool: Backlog | Non
     found = values(await gauges(tower, spool=spool).families())
 
     assert told == tuple(found[f"heartfly_spool_{what}"] for what in ("pings", "bytes", "oldest_seconds"))
+
+
+@pytest.mark.parametrize(("since", "told"), [(None, 0.0), (T0, 1.0)], ids=["reached", "cut off"])
+async def test_whether_anything_reaches_us_is_told(tower: Tower, since: datetime | None, told: float) -> None:
+    assert told == values(await gauges(tower, cut_off_since=since).families())["heartfly_cut_off"]
 
 
 async def test_before_the_first_beat_there_is_no_lag_to_tell_of(tower: Tower) -> None:

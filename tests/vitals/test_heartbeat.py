@@ -120,6 +120,20 @@ async def test_who_does_not_lead_does_not_call(tower: Tower, receiver: HttpRecei
     assert [] == receiver.requests
 
 
+async def test_while_nothing_reaches_us_somebody_else_raises_the_alarm(
+    tower: Tower, receiver: HttpReceiver, told: io.StringIO
+) -> None:
+    beat = heartbeat(tower, receiver.url)
+    await tower.go(T0 + MINUTE)
+    assert tower.watcher.last_round is not None
+    tower.watcher.last_round = replace(tower.watcher.last_round, cut_off_since=T0 - MINUTE)
+
+    assert Outcome.WITHHELD is await beat.once()
+
+    assert [] == receiver.requests
+    assert "nothing reaches us from outside, for 2 min" in told.getvalue()
+
+
 def _following(looked: Any) -> Any:
     return replace(looked, leads=False)
 

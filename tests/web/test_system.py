@@ -99,6 +99,14 @@ async def test_what_lies_in_this_nodes_spool_is_told_also_while_the_database_is_
     assert "Spool In use 1,234 pings wait on this node for the database, 5.6 MB, the oldest from" in said
 
 
+async def test_that_nothing_reaches_us_stands_above_all_else(town: Town, web: WebState) -> None:
+    since = START - timedelta(minutes=7)
+    facts = Facts(now=START, last_beat_at=START, watermark=START, broken=None, cut_off_since=since)
+    said = await told(town, replace(web, facts=lambda: facts))
+
+    assert "Ready Nothing reaches Heartfly from outside Since" in said
+
+
 async def test_a_doctor_who_waits_for_somebody_holds_up_nothing_else(
     town: Town, web: WebState, monkeypatch: pytest.MonkeyPatch
 ) -> None:

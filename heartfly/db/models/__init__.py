@@ -33,7 +33,7 @@ from heartfly.db.models.checks import (
     runs,
 )
 from heartfly.db.models.corrections import backfill_events, backfills, event_corrections
-from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes
+from heartfly.db.models.ground import addresses, blind_intervals, instance, leases, node_batches, nodes, ping_minutes
 from heartfly.db.models.incidents import cause_tellings, incident_notes, incident_shares, incidents
 from heartfly.db.models.jobs import job_runs, jobs
 from heartfly.db.models.limits import (
@@ -152,6 +152,7 @@ __all__ = [
     "passkeys",
     "path_rules",
     "ping_bodies",
+    "ping_minutes",
     "pings",
     "price_books",
     "prices",

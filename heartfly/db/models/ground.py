@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text
 
 from heartfly.db.models.base import key, metadata
 from heartfly.db.types import Json, UtcInstant
@@ -65,6 +65,15 @@ blind_intervals = Table(
     Column("to_at", UtcInstant, nullable=False),
     Column("cause", Text, nullable=False),
     Index(None, "to_at"),
+)
+
+ping_minutes = Table(
+    "ping_minutes",
+    metadata,
+    Column("at", UtcInstant, primary_key=True),
+    key("node_id"),
+    Column("parts", Json, nullable=False),  # how many pings it took, in each ten seconds of the minute
+    Column("reachable", Boolean),  # whether its own public address answered, where it asked while all was well
 )
 
 addresses = Table(
