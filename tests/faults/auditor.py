@@ -13,22 +13,16 @@ hear at once, a signal may overtake another: there flips are held against the si
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from itertools import zip_longest
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.alerts import flip_key
-from heartfly.db.changes import Tx
-from heartfly.db.database import Database as Store
 from heartfly.db.models import (
     alerts,
     attempts,
@@ -45,42 +39,15 @@ from heartfly.db.models import (
     runs,
 )
 from heartfly.db.types import micros
-from heartfly.jobs.daily_sums import sum_days
-from tests.faults.clients import CLOCK, SECOND, Load, at
+from tests.faults.clients import SECOND, Load, at
 from tests.faults.lives import SILENCE, Heard, Replay, SeenFlip, Span, Times
 from tests.notify.receivers import HttpReceiver, Request
 from tests.server_process import Server
-from tests.sim_clock import SimClock
 
-Result = TypeVar("Result")
 CLOCKS = 50_000
 """Microseconds by which the client's word on when a ping was under way and the server's on when it came may differ."""
 HELD = 2 * SECOND
 """A ping that is under way for longer holds nobody's alarm back, and takes it back when it has arrived."""
-
-
-async def until_drained(server: Server, key: str) -> None:
-    """Every notification has ended; a delivery that was under way at a kill waits for its lease, at most 90 s. After
-    hundreds of kills some were under way at several.
-    """
-    left: list[Any] = []
-    try:
-        async with asyncio.timeout(_DRAINED_S):
-            while left := await asyncio.to_thread(_pending, server, key):  # noqa: ASYNC110 - a real process has no event
-                await asyncio.sleep(0.5)  # noqa: TID251 - polls over HTTP, bounded above
-    except TimeoutError:
-        raise AssertionError(f"still pending after {_DRAINED_S} s: {left}") from None
-
-
-_DRAINED_S = 1_800
-"""After 1,000 kills 35,000 alerts of ten checks may wait for one channel, each behind the one before it of its check;
-the tests' PostgreSQL sweeps nothing up meanwhile, and lets some 50 a second through.
-"""
-
-
-def _pending(server: Server, key: str) -> list[Any]:
-    found: list[Any] = server.api("GET", "/v1/notifications?state=pending&limit=3", key)["items"]
-    return found
 
 
 def audit(server: Server, load: Load, receiver: HttpReceiver, seed: int, *, alive: Alive | None = None) -> Counter[str]:
@@ -92,45 +59,6 @@ def audit(server: Server, load: Load, receiver: HttpReceiver, seed: int, *, aliv
     found = list(auditor.faults())
     assert [] == found[:20], f"seed={seed}: {len(found)} promises are broken"
     return auditor.figures
-
-
-async def sum_up_days(server: Server) -> None:
-    """As the server, which has stopped, would once the days of its checks are over in every zone."""
-    data_dir = server.folder / "heartfly-data"
-    later = SimClock(CLOCK.now() + timedelta(days=2))
-    database = Store(url=server.settings.get("DATABASE__URL", ""), data_dir=data_dir, clock=later)
-    database.start()
-    try:
-        done = await sum_days(_Work(database, later.now()))
-    finally:
-        await database.stop()
-    assert "" == done.failure
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """A run of a job that nobody else runs."""
-
-    database: Store
-    now: datetime
-    pid: int = 0
-
-    @property
-    def slot_at(self) -> datetime:
-        return self.now
-
-    @property
-    def on_postgres(self) -> bool:
-        return self.database.on_postgres
-
-    def stopping(self) -> bool:
-        return False
-
-    async def write(self, piece: Callable[[Tx], Result]) -> Result:
-        return await self.database.write(piece)
-
-    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        return self.database.read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,13 +199,18 @@ class Auditor:
             key=lambda span: span[1],
         )
         times = Times(alive.lives, blind, alive.patience, alive.end)
-        told = Replay(job, seen, times, created=micros(check.created_at)).told(heard)
+        mine = [row for row in self.database.rows["runs"] if row.check_id == check.id]
+        ended: dict[str, set[str]] = defaultdict(set)
+        for row in mine:
+            if row.rid is not None and row.outcome is not None:
+                ended[row.rid].add(row.outcome)
+        told = Replay(job, seen, times, created=micros(check.created_at), outcomes=ended).told(heard)
         self.figures["deadlines judged"] += told.n_due
         self.figures[f"alarms of what was {job.way}"] += sum(flip.to_status == "down" for flip in seen)
         if told.wrong:
             yield f"{told.wrong} ({check.name})"
             return
-        outcomes: Counter[str] = Counter(row.outcome for row in self.database.rows["runs"] if row.check_id == check.id)
+        outcomes: Counter[str] = Counter(row.outcome for row in mine)
         n_open = outcomes.pop(None, 0)  # type: ignore[call-overload]
         self.figures["runs unverified"] += outcomes["unverified"]
         if outcomes not in told.tallies:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import copy
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 from typing_extensions import override
 
@@ -22,6 +23,7 @@ from tests.core.check_oracle import Event, Life, Rules
 from tests.faults.clients import SECOND, Job
 
 SILENCE = frozenset({"missed", "missed_twice_unverified", "hung"})
+UNHEARD = frozenset({"hung", "unverified"})
 DYING = SECOND // 2
 """By which a process may outlive the signal that kills it."""
 Span = tuple[int, int]
@@ -105,6 +107,8 @@ class _Ledger(Life):
 
     tally: Counter[str] = field(default_factory=Counter)
     hangs: bool = False
+    over: list[tuple[str | None, str]] = field(default_factory=list)
+    """Runs that are, and whether they were heard to end, hung, or are unverified; until somebody has looked."""
 
     @override
     def start(self, event: Event, serial: int) -> None:
@@ -116,6 +120,8 @@ class _Ledger(Life):
 
     @override
     def end(self, event: Event) -> None:
+        if any(key[0] == event.rid for key in self.runs):
+            self.over.append((event.rid, "heard"))
         super().end(event)
         self.tally["failed" if event.what == "fail" else "ok"] += 1
 
@@ -129,9 +135,10 @@ class _Ledger(Life):
 
     @override
     def _hang(self, at: int, key: tuple[str | None, int], blind: tuple[Span, ...]) -> None:
-        self.hangs = True
+        n_hung, self.hangs = self.tally["hung"], True
         super()._hang(at, key, blind)
         self.hangs = False
+        self.over.append((key[0], "hung" if self.tally["hung"] > n_hung else "unverified"))
 
 
 @dataclass
@@ -146,7 +153,7 @@ class _Life:
     def another(self) -> _Life:
         life = copy.copy(self.life)
         life.runs, life.heirs, life.at_work = dict(life.runs), dict(life.heirs), dict(life.at_work)
-        life.flips, life.tally = list(life.flips), Counter(life.tally)
+        life.flips, life.over, life.tally = list(life.flips), list(life.over), Counter(life.tally)
         return _Life(life, self.n_flips, self.n_known, self.n_due)
 
     def key(self) -> object:
@@ -169,18 +176,31 @@ class Told:
 
 
 class Replay:
-    def __init__(self, job: Job, seen: Sequence[SeenFlip], times: Times, *, created: int) -> None:
+    """`outcomes`: how runs ended, by their ids, as it is there; of one that is not named anything will do."""
+
+    def __init__(
+        self,
+        job: Job,
+        seen: Sequence[SeenFlip],
+        times: Times,
+        *,
+        created: int,
+        outcomes: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> None:
         limit = None if job.max_run is None else job.max_run * SECOND
         rules = Rules(job.period * SECOND, calendar=False, grace=job.grace * SECOND, max_run=limit)
         self.seen = seen
         self.times = times
+        self.outcomes = outcomes
         self.lives = [_Life(_Ledger(rules, since=created))]
+        self.otherwise = ""
+        """How a run ended that should have ended otherwise, the last time that no life agreed."""
         self.refused: list[tuple[int, tuple[str, str, int, str]]] = []
         """What lives wanted of which there is no such flip, with the number of the flip that is in its place."""
 
     def told(self, heard: Sequence[Heard]) -> Told:
         for serial, ping in enumerate(heard):
-            self.refused = []
+            self.refused, self.otherwise = [], ""
             after = []
             for one in self._silent(ping.at):
                 one.life.happens(Event(ping.kind, ping.at, rid=ping.rid), serial)
@@ -189,12 +209,12 @@ class Replay:
             if not after:
                 return Told(self._why())
             self.lives = _apart(after)
-        self.refused = []
+        self.refused, self.otherwise = [], ""
         ended = self._silent(self.times.end)
         whole = [one for one in ended if one.n_flips == len(self.seen)]
         if not whole:
             if ended:
-                self.refused = []
+                self.refused, self.otherwise = [], ""
                 self.lives = [max(ended, key=lambda one: one.n_flips)]
             return Told(self._why())
         tallies = [one.life.tally + Counter(unverified=one.life.n_unverified) for one in whole]
@@ -226,6 +246,13 @@ class Replay:
                 yield other
 
     def _agrees(self, one: _Life) -> bool:
+        while one.life.over:
+            rid, how = one.life.over.pop()
+            there = self.outcomes.get(rid or "", ())
+            # One whose end came after it was given up is there twice.
+            if there and (how not in there if how in UNHEARD else not UNHEARD.isdisjoint(there)):
+                self.otherwise = f"A6: a run ended {how}, but it is there as {sorted(there)}: {rid}"
+                return False
         while one.life.flips:
             wanted = one.life.flips[0]
             if one.n_flips >= len(self.seen) or self.seen[one.n_flips].told != wanted:
@@ -236,6 +263,8 @@ class Replay:
         return True
 
     def _why(self) -> str:
+        if not self.refused and self.otherwise:
+            return self.otherwise
         if not self.refused:
             n = max(one.n_flips for one in self.lives)
             return f"A5: {_flip(self.seen[n].told)} should not be"

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.auditor import Alive, Auditor, Database, sum_up_days, until_drained
-from tests.faults.clients import SECOND, Job, Load, Said, now, set_up
+from tests.faults.auditor import Alive, Auditor, Database
+from tests.faults.clients import SECOND, Job, Load, Said, now, set_up, until_drained
+from tests.faults.days_over import sum_up_days
 from tests.faults.lives import Heard, Replay, SeenFlip, Times
 from tests.notify.receivers import HttpReceiver, Request
 from tests.server_process import Server

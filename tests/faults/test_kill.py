@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.auditor import Alive, audit, sum_up_days, until_drained
-from tests.faults.clients import SECOND, TIMED, Load, now, set_up
+from tests.faults.auditor import Alive, audit
+from tests.faults.clients import SECOND, TIMED, Load, now, set_up, until_drained
+from tests.faults.days_over import sum_up_days
 from tests.faults.lives import Span
 from tests.notify.receivers import HttpReceiver
 from tests.server_process import Server
