@@ -3,7 +3,7 @@
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots pictures simulate mutants mutation fuzz faults lock audit sbom docs
+.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots pictures simulate mutants mutation fuzz faults nightly release lock audit sbom docs
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-11s %s\n", $$1, $$2 }'
@@ -61,6 +61,12 @@ fuzz: ## feed what comes from outside with made-up bytes, each of eight doors fo
 
 faults: ## kill, stop and starve the real server, then audit what it promised
 	HEARTFLY_KILLS=200 HEARTFLY_CUTS=10000 HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -s -m "slow or not slow" tests/faults
+
+nightly: ## each goal of a night at its own size, one after another, and at the end what failed: make nightly [only=kills]
+	$(BIN)python -m tests.tiers nightly "$(only)"
+
+release: ## the nightly tier, and what takes days: make release [only=schemathesis]
+	$(BIN)python -m tests.tiers release "$(only)"
 
 lock: ## resolve requirements.lock anew: hashes for every platform, no addresses
 	$(BIN)uv pip compile --universal --generate-hashes --python-version 3.11 --extra postgres --extra otlp --no-emit-index-url \

@@ -46,7 +46,8 @@ async def _alerts(made: Stores, given: argparse.Namespace) -> list[Figure]:
         found += await alerts.measure(
             made, n_checks=given.checks, n_due=n_due, groups=min(given.rounds, 3), delay_s=delay_s, n_hooks=n_hooks
         )
-    return found
+    found += await receivers.spread(made, n_checks=given.checks)
+    return found + await alerts.failures(made, n_checks=given.checks)
 
 
 async def _storm(made: Stores, given: argparse.Namespace) -> list[Figure]:
@@ -58,6 +59,7 @@ async def _storm(made: Stores, given: argparse.Namespace) -> list[Figure]:
 
 async def _receivers(made: Stores, given: argparse.Namespace) -> list[Figure]:
     found = await receivers.many(made)
+    found += await receivers.one_host(made)
     return found + await receivers.one_dead(made, tries=min(given.rounds, 2))
 
 
@@ -161,11 +163,13 @@ def main() -> None:
     parser.add_argument("--senders", type=int, default=usage.SENDERS, help="connections that events of usage come over")
     installed = "Python of an environment that holds what people install, and nothing that tests need"
     parser.add_argument("--python", default=sys.executable, metavar="PATH", help=installed)
+    parser.add_argument("--strict", action="store_true", help="exit with status 1 if a goal was not met")
     given = parser.parse_args()
     about = report.surroundings(CLOCK.now(), given.database)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         found = runner.run(_run(given))
     print(report.as_json(found, about) if given.json else report.table(found, about))
+    sys.exit(int(given.strict and any(one.met is False for one in found)))
 
 
 if __name__ == "__main__":

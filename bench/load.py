@@ -125,11 +125,16 @@ async def _own(port: int, paths: Sequence[str], connections: int, seconds: float
 # --- open loop
 
 
-async def open_loop(port: int, paths: Sequence[str], *, per_s: float, seconds: float) -> Latencies:
+async def open_loop(
+    port: int, paths: Sequence[str], *, per_s: float, seconds: float, enough: asyncio.Event | None = None
+) -> Latencies:
+    """`enough`: set, it ends earlier."""
     latencies = Latencies()
     under_way: set[asyncio.Task[None]] = set()
     begun = time.perf_counter() + 0.05
     for i in range(int(per_s * seconds)):
+        if enough is not None and enough.is_set():
+            break
         at = begun + i / per_s
         if (early := at - time.perf_counter()) > 0:
             await CLOCK.sleep(early)
@@ -139,6 +144,21 @@ async def open_loop(port: int, paths: Sequence[str], *, per_s: float, seconds: f
     if under_way:
         await asyncio.wait(under_way, timeout=_LIMIT_S)
     return latencies
+
+
+async def each_once(port: int, paths: Sequence[str], per_s: float) -> list[float]:
+    """When each was meant to leave, in seconds since 1970. RuntimeError: one was not answered 200."""
+    latencies, sent, tasks = Latencies(), list[float](), list[asyncio.Task[None]]()
+    begun, begun_at = time.perf_counter() + 0.05, CLOCK.now().timestamp() + 0.05
+    for i, path in enumerate(paths):
+        if (early := begun + i / per_s - time.perf_counter()) > 0:
+            await CLOCK.sleep(early)
+        tasks.append(asyncio.create_task(_ping(port, path, begun + i / per_s, latencies)))
+        sent.append(begun_at + i / per_s)
+    await asyncio.gather(*tasks)
+    if latencies.wrong:
+        raise RuntimeError(f"not all were answered: {dict(latencies.wrong)}")
+    return sent
 
 
 class _Answer(asyncio.Protocol):

@@ -1,4 +1,5 @@
-"""Who receives alerts: 10,000 of them to a hundred slow receivers, and what one that never answers costs the others.
+"""Who receives alerts: 10,000 of them to a hundred slow receivers, or to one, and what one that never answers costs the
+others.
 
 Each receiver has an address of its own, as each host has. Lateness is from the deadline, which an alert tells, to the
 first whole request.
@@ -12,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bench.alerts import STARTS_S, TOO_LATE, soon, too_late
+from bench.alerts import MEDIAN_S, P99_S, STARTS_S, TOO_LATE, soon, too_late
 from bench.load import CLOCK
 from bench.procstat import Meter, Used
 from bench.report import Figure
@@ -44,11 +45,42 @@ class Drained:
 
 async def many(made: Stores, *, n_alerts: int = N_ALERTS) -> list[Figure]:
     found = await _drained(made, _a_hundred, [n_alerts], n_heard=n_alerts)
-    name = f"receivers: {n_alerts:,} alerts to {N_RECEIVERS} of {1000 * DELAY_S:.0f} ms"
+    return _all_of(found, f"{n_alerts:,} alerts to {N_RECEIVERS} of {1000 * DELAY_S:.0f} ms", n_alerts, at_most=12)
+
+
+async def one_host(made: Stores, *, n_alerts: int = N_ALERTS) -> list[Figure]:
+    """All to one, which is asked by so many connections at once as one host may be."""
+    found = await _drained(made, _one, [n_alerts], n_heard=n_alerts)
+    return _all_of(found, f"{n_alerts:,} alerts to one host of {1000 * DELAY_S:.0f} ms", n_alerts, at_most=60)
+
+
+async def spread(made: Stores, *, n_checks: int, n_alerts: int = 1000) -> list[Figure]:
+    """As on a day on which nothing else happens: few fall due at each moment, of many that do not."""
+    each = 2 * N_BESIDE
+    found = await _drained(made, _at_once, [each] * (n_alerts // each), n_heard=n_alerts, n_checks=n_checks)
+    name = f"alerts: {each} due at each of {n_alerts // each} moments, of {n_checks:,} checks"
+    others, late = found.used.others, found.late_s
+    return [
+        Figure(name=f"{name}: first", value=late[0], unit="s", at_most=0.5, others=others),
+        Figure(name=f"{name}: p50", value=found.quantile_s(0.5), unit="s", at_most=MEDIAN_S, others=others),
+        Figure(name=f"{name}: p99", value=found.quantile_s(0.99), unit="s", at_most=P99_S, others=others),
+        Figure(name=f"{name}: last", value=late[-1], unit="s", at_most=3, others=others),
+    ]
+
+
+def _all_of(found: Drained, what: str, n_alerts: int, *, at_most: float) -> list[Figure]:
+    others = found.used.others
     spent = 1000 * (found.used.cpu_s + found.used.extra_cpu_s) / n_alerts
     note = f"first {found.late_s[0]:.2f}, median {found.quantile_s(0.5):.2f}, {spent:.2f} ms CPU each"
     return [
-        Figure(name=f"{name}: last", value=found.late_s[-1], unit="s", at_most=12, others=found.used.others, note=note),
+        Figure(
+            name=f"receivers: {what}: last",
+            value=found.late_s[-1],
+            unit="s",
+            at_most=at_most,
+            others=others,
+            note=note,
+        ),
         Figure(name="receivers: sent more than once", value=found.n_doubled, at_most=0),
     ]
 
@@ -79,6 +111,18 @@ def _a_hundred() -> Iterator[Receiving]:
         yield receiver.urls, receiver
 
 
+@contextmanager
+def _at_once() -> Iterator[Receiving]:
+    with sink() as receiver:
+        yield receiver.urls, receiver
+
+
+@contextmanager
+def _one() -> Iterator[Receiving]:
+    with sink(delay_s=DELAY_S) as receiver:
+        yield receiver.urls, receiver
+
+
 async def _beside(made: Stores, n_alerts: int, *, dead: bool) -> Drained:
     """What the living ones heard. The dead one takes the last place; alive, it is not looked at either."""
 
@@ -93,13 +137,21 @@ async def _beside(made: Stores, n_alerts: int, *, dead: bool) -> Drained:
 
 
 async def _drained(
-    made: Stores, receivers: Callable[[], AbstractContextManager[Receiving]], groups: Sequence[int], *, n_heard: int
+    made: Stores,
+    receivers: Callable[[], AbstractContextManager[Receiving]],
+    groups: Sequence[int],
+    *,
+    n_heard: int,
+    n_checks: int = 0,
 ) -> Drained:
-    """`groups`: how many fall due at each instant, some apart. `n_heard`: of how many will be heard where is looked."""
+    """`groups`: how many fall due at each instant, some apart. `n_heard`: of how many will be heard where is looked.
+
+    `n_checks`: so many there are, if that is more than fall due.
+    """
     for start_s in STARTS_S:
         store = made.fresh()
         with receivers() as (urls, looked_at):  # anew, as a server that started too late may have told of some
-            seeded = seed(store, sum(groups) + 1, hooks=urls)
+            seeded = seed(store, max(n_checks, sum(groups) + 1), hooks=urls)
             first = soon(start_s)
             make_due(store, seeded, [(n, first + timedelta(seconds=_APART_S * i)) for i, n in enumerate(groups)])
             async with heartfly(store, seeded.paths[-1]) as served:

@@ -1,7 +1,7 @@
 """A receiver of webhooks on loopback, a process of its own: notes when each came, answers at once or after a while.
 
 It may have many addresses, as many hosts have. GET /arrivals tells all of it: [[seconds since 1970, webhook-id, when
-the check was expected], …].
+the check was expected, its name], …].
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import cast
 
@@ -25,6 +25,7 @@ from bench.load import CLOCK
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 _ID = re.compile(rb"webhook-id:\s*(\S+)", re.IGNORECASE)
 _EXPECTED = re.compile(rb'"expected_at":\s*"([^"]+)"')
+_NAME = re.compile(rb'"name":\s*"(Job [^"]+)"')
 _OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok"
 
 
@@ -34,6 +35,8 @@ class Arrivals:
     ids: set[str]
     expected: list[str]
     """As the alert says it, beside `at`; empty if it says none."""
+    names: list[str] = field(default_factory=list)
+    """Of seeded checks, the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ class Sink:
     def arrivals(self) -> Arrivals:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/arrivals", timeout=5) as answer:
             found = json.loads(answer.read())
-        return Arrivals([at for at, _, _ in found], {name for _, name, _ in found}, [due for _, _, due in found])
+        at, ids, expected, names = ([one[n] for one in found] for n in range(4))
+        return Arrivals(at, {*ids}, expected, names)
 
 
 def _hosts(n: int) -> list[str]:
@@ -61,7 +65,7 @@ def _hosts(n: int) -> list[str]:
 
 
 class _Receiver(asyncio.Protocol):
-    arrivals: list[tuple[float, str, str]]
+    arrivals: list[tuple[float, str, str, str]]
     delay_s: float
 
     @override
@@ -84,8 +88,9 @@ class _Receiver(asyncio.Protocol):
             return
         name = _ID.search(head)
         expected = _EXPECTED.search(body)
-        said_of = name[1].decode() if name else "", expected[1].decode() if expected else ""
-        self.arrivals.append((CLOCK.now().timestamp(), *said_of))
+        job = _NAME.search(body)
+        said_of = [found[1].decode() if found else "" for found in (name, expected, job)]
+        self.arrivals.append((CLOCK.now().timestamp(), said_of[0], said_of[1], said_of[2]))
         asyncio.get_running_loop().call_later(self.delay_s, self._answer)
 
     def _answer(self) -> None:
@@ -95,7 +100,7 @@ class _Receiver(asyncio.Protocol):
 
 def _serve(pipe: Connection, delay_s: float, n_hosts: int) -> None:
     class Receiver(_Receiver):
-        arrivals: list[tuple[float, str, str]] = []  # noqa: RUF012 - one list for all connections
+        arrivals: list[tuple[float, str, str, str]] = []  # noqa: RUF012 - one list for all connections
 
     Receiver.delay_s = delay_s
 

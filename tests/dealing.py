@@ -33,6 +33,7 @@ LONGEST = (
     "tests/usage/test_request_proof.py",
     "tests/usage/test_seal.py",
     "tests/faults/test_kill.py",
+    "tests/faults/test_auditor.py",
     "tests/web/test_live_in_a_browser.py",
     "tests/web/test_in_a_browser.py",
     "tests/web/test_usage_report.py",

@@ -14,7 +14,10 @@ from bench.sink import Arrivals, sink
 def test_each_address_hears_for_all_and_notes_what_an_alert_says() -> None:
     with sink(n_hosts=3) as receiver:
         for n, url in enumerate(receiver.urls):
-            said = b'{"check": {"expected_at": "2026-03-02T03:00:0%dZ"}}' % n
+            said = (
+                b'{"project": {"name": "Bench"}, "check": {"name": "Job %d", "expected_at": "2026-03-02T03:00:0%dZ"}}'
+                % (n, n)
+            )
             request = urllib.request.Request(url, data=said, headers={"webhook-id": f"msg_{n}"})
             with urllib.request.urlopen(request, timeout=20) as answer:
                 assert 200 == answer.status
@@ -23,6 +26,7 @@ def test_each_address_hears_for_all_and_notes_what_an_alert_says() -> None:
     assert 3 == len(set(receiver.urls))
     assert {"msg_0", "msg_1", "msg_2"} == heard.ids
     assert [f"2026-03-02T03:00:0{n}Z" for n in range(3)] == heard.expected
+    assert ["Job 0", "Job 1", "Job 2"] == heard.names
 
 
 def test_lateness_is_from_the_end_of_the_slot() -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.auditor import Load, set_up
+from tests.faults.clients import Load, set_up
 from tests.notify.receivers import HttpReceiver
 from tests.server_process import Server, get
 

@@ -21,7 +21,8 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.db.models import leases, nodes
-from tests.faults.auditor import Load, audit, set_up, until_drained
+from tests.faults.auditor import audit
+from tests.faults.clients import Load, set_up, until_drained
 from tests.faults.networks import HERE, Place, Wire, balancer, lacking, places
 from tests.notify.receivers import HttpReceiver
 from tests.server_process import Server, get

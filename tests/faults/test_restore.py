@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from heartfly.db.models import blind_intervals, flips, instance, notifications, pings
-from tests.faults.auditor import Load, until_drained
+from tests.faults.clients import Load, until_drained
 from tests.notify.receivers import HttpReceiver
 from tests.server_process import Server
 

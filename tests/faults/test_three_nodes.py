@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from heartfly.db.models import leases
 from tests.fair_time import Stopwatch
-from tests.faults.auditor import audit, set_up, until_drained
+from tests.faults.auditor import audit
+from tests.faults.clients import set_up, until_drained
 from tests.notify.receivers import HttpReceiver
 from tests.server_process import Server, get
 
