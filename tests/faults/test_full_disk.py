@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from heartfly.db.reserve import FILE
-from tests.faults.auditor import set_up
+from tests.faults.clients import set_up
 from tests.notify.receivers import HttpReceiver
 from tests.server_process import AskedTooMuchError, Server, get
 
