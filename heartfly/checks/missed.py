@@ -33,6 +33,7 @@ from heartfly.db.prepared import Found, Prepared
 from heartfly.db.types import micros
 from heartfly.incidents.causes import group
 from heartfly.incidents.fallen import Host, OpenCause, columns, hold, open_causes
+from heartfly.incidents.hosts import Wells
 from heartfly.incidents.spans import Facts, Incident, Turn, open_many, which_are_open
 from heartfly.notify.outbox import Entry, enqueue, who_listens
 
@@ -133,8 +134,8 @@ def judged_as_one(
     return Missed(rows, stored, before, step), [row for row in group if ids(row)[1] in still_open]
 
 
-def record_missed(tx: Tx, found: Found, one: Missed, *, ids: IdSource, now: datetime) -> None:
-    """As `record` in flips.py, for all of them."""
+def record_missed(tx: Tx, found: Found, one: Missed, *, ids: IdSource, now: datetime, wells: Wells) -> None:
+    """As `record` in flips.py, for all of them. `wells`: what is known of hosts from batches before."""
     n = len(one.rows)
     if not n:
         return
@@ -164,7 +165,7 @@ def record_missed(tx: Tx, found: Found, one: Missed, *, ids: IdSource, now: date
     _INSERT_FLIPS.fill(tx, n, each=each, same=same | {"retracts_flip_no": None})
     belongs = [None if cause is None else cause.facts for cause in causes]
     if n > sum(cause is not None for cause in causes):
-        belongs = _apart(tx, found, one, belongs, incidents, ids=ids, now=now)
+        belongs = _apart(tx, found, one, belongs, incidents, ids=ids, now=now, wells=wells)
     if flip.tell is not None:
         _tell(tx, found, one, why=why, incidents=incidents, causes=belongs, ids=ids, now=now)
 
@@ -198,6 +199,7 @@ def _apart(
     *,
     ids: IdSource,
     now: datetime,
+    wells: Wells,
 ) -> list[CauseFacts | None]:
     """Of those that have a host and no cause yet, each is asked for by itself, as if it had gone down alone."""
     (flip,), of_host = one.step.flips, found.pick("host", "heard_host")
@@ -219,7 +221,7 @@ def _apart(
         for n, row in zip(places, rows, strict=True)
     ]
     opened = {(turn.check_id, turn.flip.flip_no): incidents[n] for n, turn in zip(places, turns, strict=True)}
-    grouped = group(tx, turns, opened, ids=ids, now=now).causes
+    grouped = group(tx, turns, opened, ids=ids, now=now, wells=wells).causes
     for n, turn in zip(places, turns, strict=True):
         causes[n] = grouped.get((turn.check_id, turn.flip.flip_no))
     return causes

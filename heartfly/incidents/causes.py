@@ -24,7 +24,7 @@ from heartfly.db.models import check_needs, checks, incidents, runs
 from heartfly.db.prepared import Prepared, among
 from heartfly.db.types import UtcInstant
 from heartfly.incidents.alone import alone
-from heartfly.incidents.hosts import host_number, on_hosts, open_of_hosts
+from heartfly.incidents.hosts import Wells, host_number, on_hosts, open_of_hosts
 from heartfly.incidents.spans import OF_CHECK, FlipKey, Incident, Turn, are_members
 from heartfly.notify.later import tell_as_one
 from heartfly.notify.together import take_ended, told_before
@@ -43,8 +43,19 @@ class Grouped:
     emptied: set[tuple[int, int]] = field(default_factory=set)
 
 
-def group(tx: Tx, turns: Sequence[Turn], found: Mapping[FlipKey, Incident], *, ids: IdSource, now: datetime) -> Grouped:
-    """Let those that went down join their causes. What follows of those that came up is told by `end_emptied`."""
+def group(
+    tx: Tx,
+    turns: Sequence[Turn],
+    found: Mapping[FlipKey, Incident],
+    *,
+    ids: IdSource,
+    now: datetime,
+    wells: Wells | None = None,
+) -> Grouped:
+    """Let those that went down join their causes. What follows of those that came up is told by `end_emptied`.
+
+    `wells`: what was learned of hosts in batches before; more is learned here.
+    """
     grouped = Grouped()
     last = {turn.check_id: turn for turn in turns}
     fresh = [turn for turn in last.values() if turn.facts is not None and turn.flip.to_status is Status.DOWN]
@@ -57,8 +68,9 @@ def group(tx: Tx, turns: Sequence[Turn], found: Mapping[FlipKey, Incident], *, i
         return grouped
     members: dict[FlipKey, tuple[int, int, int]] = {}
     alone(tx, {turn.pid for turn in fresh})
+    of_hosts = Wells() if wells is None else wells
     of_projects = {
-        pid: _Project(tx, pid, [turn for turn in fresh if turn.pid == pid], ids, now)
+        pid: _Project(tx, pid, [turn for turn in fresh if turn.pid == pid], ids=ids, now=now, wells=of_hosts)
         for pid in sorted({turn.pid for turn in fresh})
     }
     known = {cause for one in of_projects.values() for cause in one.causes()}
@@ -131,7 +143,7 @@ def _facts(tx: Tx, members: Mapping[FlipKey, tuple[int, int, int]]) -> dict[Flip
 class _Project:
     """What goes down in one project, with all that may explain it."""
 
-    def __init__(self, tx: Tx, pid: int, fresh: Sequence[Turn], ids: IdSource, now: datetime) -> None:
+    def __init__(self, tx: Tx, pid: int, fresh: Sequence[Turn], *, ids: IdSource, now: datetime, wells: Wells) -> None:
         self._tx, self._pid, self._ids, self._now = tx, pid, ids, now
         self._fresh = {turn.check_id: turn for turn in fresh}
         linked = {turn.check_id for turn in fresh if turn.facts is not None and turn.facts.linked}
@@ -140,15 +152,29 @@ class _Project:
         related = {*self._fresh, *(other for those in self._needs.values() for other in those)}
         related |= {other for those in self._needed_by.values() for other in those}
         causes = self._open_causes(hosts)
-        # Whoever joins a cause that there is needs no others: of thousands they would be read for each batch.
-        self._rows = self._down(related, [host for host in hosts if host not in causes])
+        known = self._known_well(wells)
+        # Whoever joins a cause that there is needs no others, and who is not down by its host: of thousands they would
+        # be read for each batch.
+        asked = [host for host in hosts if host not in causes and host not in known]
+        self._rows = self._down(related, asked)
         # Of a host of which one check is down nothing is asked: a net that fails may be a thousand of those.
         n_down = Counter(row.host or row.heard_host for row in self._rows.values())
-        several = [host for host in hosts if n_down[host] > 1]
+        several = [host for host in asked if n_down[host] > 1]
         well = self._well_at(several)
+        wells.learn(pid, well)
         self._lives = {host: HostLife(well_at=well.get(host)) for host in several}
+        self._lives |= {host: HostLife(well_at=at) for host, at in known.items()}
         self._lives |= {host: HostLife(cause=row.id, back_at=self._back_at(host, row)) for host, row in causes.items()}
         self._are_open: dict[int, bool] = {}
+
+    def _known_well(self, wells: Wells) -> dict[str, datetime]:
+        """The hosts on which something is known to have gone well since the last of these went down."""
+        last: dict[str, datetime] = {}
+        for turn in self._fresh.values():
+            if turn.facts is not None and turn.facts.host:
+                last[turn.facts.host] = max(turn.flip.at, last.get(turn.facts.host, turn.flip.at))
+        known = {host: wells.of(self._pid, host) for host in last}
+        return {host: at for host, at in known.items() if at is not None and last[host] <= at}
 
     def causes(self) -> set[int]:
         """Those that one of its checks may join."""

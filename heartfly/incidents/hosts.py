@@ -6,7 +6,8 @@ name. What follows of the answers is decided in causes.py and fallen.py.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -16,6 +17,29 @@ import sqlalchemy as sa
 from heartfly.db.changes import Tx
 from heartfly.db.models import checks, incidents
 from heartfly.db.prepared import Prepared, among
+
+
+class Wells:
+    """Up to when hosts are known to have been well, for who judges batch after batch of a storm.
+
+    A success stays one: what was read once may be old, but whoever went down before it was not felled by the host, and
+    nothing needs to be read anew to say so. Of one judge, in memory alone.
+    """
+
+    MOST = 10_000
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[int, str], datetime] = {}
+
+    def of(self, pid: int, host: str) -> datetime | None:
+        return self._at.get((pid, host))
+
+    def learn(self, pid: int, well_at: Mapping[str, datetime]) -> None:
+        for host, at in well_at.items():
+            self._at.pop((pid, host), None)
+            self._at[pid, host] = at
+        while len(self._at) > self.MOST:
+            del self._at[next(iter(self._at))]
 
 
 def on_hosts(pid: int, hosts: Sequence[str]) -> list[sa.ColumnElement[bool]]:

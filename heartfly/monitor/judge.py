@@ -28,6 +28,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import checks
 from heartfly.db.prepared import Found, Prepared
 from heartfly.db.types import UtcInstant
+from heartfly.incidents.hosts import Wells
 from heartfly.logs import logger
 from heartfly.monitor.planned import Planned, Windows, left_alone, planned
 from heartfly.monitor.put_off import put_off
@@ -58,6 +59,7 @@ class Judge:
     def __init__(self, *, ids: IdSource, batch: int = BATCH) -> None:
         self._ids = ids
         self._batch = batch
+        self._wells = Wells()
         self._alone: tuple[int, int] | None = None
         """Project and id of the check that is judged by itself, if one is."""
 
@@ -107,7 +109,7 @@ class Judge:
             taken.append(self._one(one, blind, plan, now, unjudged=unjudged))
         record(tx, taken, ids=self._ids, now=now)
         for missed in at_once:
-            record_missed(tx, found, missed, ids=self._ids, now=now)
+            record_missed(tx, found, missed, ids=self._ids, now=now, wells=self._wells)
         n_flips = sum(len(one.step.flips) for one in taken) + sum(len(one.rows) for one in at_once)
         return Judged(len(due), n_flips, full=len(found.rows) >= most or len(ready) > len(due))
 

@@ -37,6 +37,8 @@ NOW = T0 + 5 * HOUR
 N = 60
 ALONE = 8
 """Fewer than are judged as one."""
+SOME = 20
+"""More, and of all only a part."""
 MANY = 20
 
 
@@ -259,6 +261,29 @@ def _of_hosts(tx: Tx, world: World, batch: int) -> list[set[Any]]:
     return [members, told]
 
 
+@on_sqlite
+async def test_on_a_host_that_is_well_the_last_of_many_takes_what_the_first_did(world: World) -> None:
+    """What else is down on it is not read again and again. In steps of that database's machine, a thousand each."""
+    made = [await world.check(T0, host="alive", name=f"job-{n}") for n in range(200)]
+    await world.pings([world.request(check, T0 + SECOND) for check in made])
+    well = await world.check(T0, host="alive", every=24 * HOUR)
+    await world.ping(well, T0 + 2 * HOUR)
+
+    def work(tx: Tx) -> list[int]:
+        driver, judge, taken = tx.conn.connection.driver_connection, Judge(ids=world.ids, batch=SOME), []
+        assert driver is not None
+        for _ in range(len(made) // SOME):
+            steps: list[None] = []
+            driver.set_progress_handler(lambda steps=steps: steps.append(None), 1_000)
+            assert SOME == judge.judge(tx, through=T0 + 2 * HOUR, now=T0 + 2 * HOUR).flips
+            taken.append(len(steps))
+        driver.set_progress_handler(None, 0)
+        return taken
+
+    taken = await world.db.write(work)
+    assert 0 < taken[-1] <= taken[0]
+
+
 async def test_those_of_hosts_belong_to_the_causes_that_each_would_by_itself(world: World) -> None:
     await of_hosts(world)
 
@@ -271,11 +296,11 @@ async def test_those_of_hosts_belong_to_the_causes_that_each_would_by_itself(wor
         )  # fmt: skip
         heard = [{"check_id": row.id} for row in tx.conn.execute(sa.select(checks.c.id))]
         tx.conn.execute(sa.insert(check_channels).values(pid=world.project.pid, channel_id=1, events=None), heard)
-        return [_of_hosts(tx, world, batch) for batch in (ALONE, 500)]
+        return [_of_hosts(tx, world, batch) for batch in (ALONE, SOME, 500)]
 
-    alone, together = await world.db.write(work)
+    alone, in_turn, together = await world.db.write(work)
 
-    assert alone == together
+    assert alone == in_turn == together
     members, told = together
     by_cause = [row[-2] for row in members]
     # On the third host all goes well until later; what is silent since then is its cause.
