@@ -105,7 +105,7 @@ async def add(request: PageRequest) -> Response[bytes]:
             if first:  # of two who have the password the one who comes first stays, and the other is noticed
                 sessions.revoke_others(tx, who.user_id, who.id)
 
-        await api.database.write(work)
+        await request.write_of_oneself(work)
     except InvalidValueError as error:
         errors = {error.field: error.message} if error.field == "name" else {"": f"the passkey {error.message}"}
         return await _page(request, 422, errors=errors)

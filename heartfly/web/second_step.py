@@ -111,7 +111,7 @@ async def switch_on(request: PageRequest) -> Response[bytes]:
         return codes
 
     try:
-        codes = await api.database.write(work)
+        codes = await request.write_of_oneself(work)
     except InvalidValueError as error:
         return await _planning(request, form["plan"], secret, status=422, errors={error.field: error.message})
     except ConflictError:
@@ -125,7 +125,9 @@ async def renew_codes(request: PageRequest) -> Response[bytes]:
     if (refused := await _refused(request)) is not None:
         return refused
     api, mine, actor, now = request.api, request.who.user_id, request.actor, request.api.clock.now()
-    codes = await api.database.write(lambda tx: second_step.renew_codes(tx, mine, actor=actor, at=now, ids=api.ids))
+    codes = await request.write_of_oneself(
+        lambda tx: second_step.renew_codes(tx, mine, actor=actor, at=now, ids=api.ids)
+    )
     tell(request, FactorChange.BACKUP_CODES)
     return await _with_codes(request, codes)
 
@@ -137,7 +139,7 @@ async def switch_off(request: PageRequest) -> Response[bytes]:
     api, mine, actor, now = request.api, request.who.user_id, request.actor, request.api.clock.now()
     more = request.more_demanded
     try:
-        was_on = await api.database.write(
+        was_on = await request.write_of_oneself(
             lambda tx: second_step.switch_off(tx, mine, actor=actor, at=now, ids=api.ids, more_demanded=more)
         )
     except LastFactorError as error:
