@@ -146,6 +146,13 @@ async def list_sessions(read: AsyncConnection, user_id: int, *, now: datetime) -
     return found
 
 
+def renew(tx: Tx, session_id: int) -> str:
+    """It goes on by another token, which is returned: by the one so far nobody is signed in any more."""
+    token = secrets.token_urlsafe(32)
+    tx.conn.execute(sa.update(sessions).where(sessions.c.id == session_id).values(token_hash=digest(token)))
+    return token
+
+
 def demand_alive(tx: Tx, user_id: int, session_id: int) -> None:
     """For what lets somebody in later on. SessionEndedError: he has been signed out since the request came.
 

@@ -156,7 +156,8 @@ class PageRequest(Request[None, None, State]):
 
     @property
     def token(self) -> str:
-        return cookie.token_in(self.headers.get("cookie", ""), is_https=self.web.is_https)
+        renewed: str = self.scope.get("web_token", "")  # type: ignore[assignment] # our own
+        return renewed or cookie.token_in(self.headers.get("cookie", ""), is_https=self.web.is_https)
 
     @property
     def visitor(self) -> Session | None:

@@ -18,7 +18,7 @@ from heartfly.accounts.sign_in import TooManyTriesError
 from heartfly.core import totp
 from heartfly.db.changes import Tx
 from heartfly.errors import ConflictError, InvalidValueError, UnauthenticatedError
-from heartfly.web.factors import tell, where_next
+from heartfly.web.factors import go_on_by, tell, where_next
 from heartfly.web.origin import local_path
 from heartfly.web.request import FOR_ALL, OF_ONESELF, TO_SET_UP, PageRequest
 from heartfly.web.sign_in import begun, one_line, to
@@ -94,7 +94,7 @@ async def switch_on(request: PageRequest) -> Response[bytes]:
 
     first, replaces = request.bound is not None, form["replaces"] == "1"
 
-    def work(tx: Tx) -> list[str]:
+    def work(tx: Tx) -> tuple[list[str], str]:
         codes = second_step.switch_on(
             tx,
             who.user_id,
@@ -108,16 +108,19 @@ async def switch_on(request: PageRequest) -> Response[bytes]:
             replaces=replaces,
         )
         sessions.revoke_others(tx, who.user_id, who.id)
-        return codes
+        return codes, sessions.renew(tx, who.id)
 
     try:
-        codes = await request.write_of_oneself(work)
+        codes, token = await request.write_of_oneself(work)
     except InvalidValueError as error:
         return await _planning(request, form["plan"], secret, status=422, errors={error.field: error.message})
     except ConflictError:
         return _anew(request, "")
     tell(request, FactorChange.CODE_REPLACED if replaces else FactorChange.CODE_ON)
-    return await _with_codes(request, codes)
+    headers = go_on_by(request, token)
+    answer = await _with_codes(request, codes)
+    answer.headers.update(headers)
+    return answer
 
 
 @post("/account/security/2fa/codes", opt=OF_ONESELF, status_code=200)

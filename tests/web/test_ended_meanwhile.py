@@ -22,10 +22,11 @@ from heartfly.db.models import email_changes, passkeys, users
 from heartfly.web.pages import Pages, pages
 from heartfly.web.state import WebState
 from tests.sim_clock import SimClock
+from tests.web.browser import Browser
 from tests.web.conftest import PASSWORD, START, Town, hash_of, state_with
 from tests.web.test_passkeys import make, new
 from tests.web.test_required import OWNER, at, demanding, held_up, switched_on
-from tests.web.test_second_step import PAGE, STEP
+from tests.web.test_second_step import PAGE, STEP, hidden
 from tests.web.test_team import Mailed, mailed
 
 pytestmark = pytest.mark.anyio
@@ -165,3 +166,24 @@ async def test_with_the_first_passkey_an_address_that_was_asked_for_before_count
 
     async with db.read() as read:
         assert 0 == (await read.execute(sa.select(sa.func.count()).select_from(email_changes))).scalar_one()
+
+
+@pytest.mark.parametrize("by_app", [True, False])
+async def test_who_has_copied_the_cookie_of_who_sets_up_his_first_factor_does_not_come_in_with_him(
+    town: Town,
+    over_https: Pages,
+    clock: SimClock,
+    by_app: bool,  # noqa: FBT001 - a table of cases
+) -> None:
+    owner = await at(town, town.served if by_app else over_https)
+    thief = Browser(owner.pages, dict(owner.cookies))
+    assert 200 == (await thief.get(PAGE)).status
+
+    done = await switched_on(owner, await owner.get(PAGE), clock) if by_app else await make(owner, new())
+    assert (201 if by_app else 303) == done.status
+
+    assert "/sign-in?" in (await thief.get("/account/profile")).headers["location"]
+    assert 200 == (await owner.get("/account/profile")).status
+    if by_app:  # whose page has a form to sign out, of the session as it goes on
+        out = await owner.post("/sign-out", {}, token=hidden(done, "form_token"))
+        assert (303, True) == (out.status, "=;" in out.headers["set-cookie"])
