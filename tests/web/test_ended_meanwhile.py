@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from heartfly.accounts import sessions
 from heartfly.accounts.commands import reset_password
+from heartfly.accounts.email_changes import ask, use
 from heartfly.accounts.passkeys import remove_passkeys
 from heartfly.accounts.second_step import switch_off_by_email
 from heartfly.audit.record import CLI
@@ -19,6 +20,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import email_changes, passkeys, users
+from heartfly.errors import NotFoundError
 from heartfly.web.pages import Pages, pages
 from heartfly.web.state import WebState
 from tests.sim_clock import SimClock
@@ -187,3 +189,17 @@ async def test_who_has_copied_the_cookie_of_who_sets_up_his_first_factor_does_no
     if by_app:  # whose page has a form to sign out, of the session as it goes on
         out = await owner.post("/sign-out", {}, token=hidden(done, "form_token"))
         assert (303, True) == (out.status, "=;" in out.headers["set-cookie"])
+
+
+async def test_with_the_help_an_address_that_a_session_asked_for_before_counts_no_more(
+    town: Town, db: Database, ids: IdSource
+) -> None:
+    """Else who was put out would have a new password mailed there, and set up the next factor."""
+    user_id = int(await town.user_id(OWNER))
+    token = await db.write(lambda tx: ask(tx, user_id, "eve@example.net", at=START))
+
+    await db.write(helped(ids))
+
+    with pytest.raises(NotFoundError):
+        await db.write(lambda tx: use(tx, token, ip="", at=START, ids=ids))
+    assert user_id == int(await town.user_id(OWNER))
