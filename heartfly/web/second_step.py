@@ -56,7 +56,7 @@ async def prove(request: PageRequest) -> Response[bytes]:
         return await _asked(request, proof=proof, wanted=wanted, wrong=wrong, status=422)
     except TooManyTriesError as error:
         wrong = f"Too many tries. Wait {lasted(error.retry_after * 1_000_000)}, then try again."
-        answer = await _asked(request, proof=proof, wanted=wanted, wrong=wrong, status=429)
+        answer = await _asked(request, proof=proof, wanted=wanted, wrong=wrong, status=429, too_many=True)
         answer.headers["Retry-After"] = str(error.retry_after)
         return answer
     if token is None:
@@ -224,5 +224,7 @@ def _drawn(address: str) -> Markup:
     return Markup(made)  # noqa: S704 - drawn by the library: shapes, and nothing of the text
 
 
-async def _asked(request: PageRequest, *, proof: str, wanted: str, wrong: str, status: int) -> Response[bytes]:
-    return await request.page("prove.html", status=status, proof=proof, wanted=wanted, wrong=wrong)
+async def _asked(
+    request: PageRequest, *, proof: str, wanted: str, wrong: str, status: int, too_many: bool = False
+) -> Response[bytes]:
+    return await request.page("prove.html", status=status, proof=proof, wanted=wanted, wrong=wrong, too_many=too_many)
