@@ -23,7 +23,7 @@ from heartfly.audit.record import Action, Actor
 from heartfly.core import text
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import passkeys, users
+from heartfly.db.models import email_changes, passkeys, users
 from heartfly.errors import ConflictError, NotFoundError
 
 MOST = 20
@@ -45,7 +45,7 @@ async def passkey_of(read: AsyncConnection, credential: str) -> Row[Any] | None:
 def add_passkey(
     tx: Tx, user_id: int, made: Made, *, name: str, actor: Actor, at: datetime, ids: IdSource, first: bool = False
 ) -> None:
-    """`first`: only if he has nothing beside his password.
+    """`first`: only if he has nothing beside his password; an address that he asked for with that alone counts no more.
 
     InvalidValueError names the field `name`. ConflictError: he has 20, this one is somebody's already, or it would not
     be the first.
@@ -53,6 +53,7 @@ def add_passkey(
     name = text.name(name, field="name", most=LONGEST_NAME)
     if first:
         demand_none(tx, user_id)
+        tx.conn.execute(sa.delete(email_changes).where(email_changes.c.user_id == user_id))
     # One after another for each user, so that two at once do not both become the twentieth.
     query = sa.select(users.c.id).where(users.c.id == user_id)
     tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query)

@@ -196,8 +196,10 @@ def switch_off_by_email(tx: Tx, email: str, *, actor: Actor, at: datetime, ids: 
     user_id = tx.conn.execute(sa.select(users.c.id).where(users.c.email_norm == email.strip().lower())).scalar()
     if user_id is None:
         raise NotFoundError(f"there is no user {email[:254]}")
+    end_all(tx, user_id)  # first: nothing that one of them has under way comes in behind this
     switch_off(tx, user_id, actor=actor, at=at, ids=ids)
-    end_all(tx, user_id)
+    # Nor does an address that one of them has asked for: a new password would be mailed there.
+    tx.conn.execute(sa.delete(email_changes).where(email_changes.c.user_id == user_id))
     return int(user_id)
 
 

@@ -22,7 +22,7 @@ from heartfly.accounts.queries import number_of
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import members, projects, sessions, users
-from heartfly.errors import NotFoundError
+from heartfly.errors import NotFoundError, UnauthenticatedError
 from heartfly.sealing import digest
 
 IDLE = timedelta(hours=24)
@@ -69,6 +69,10 @@ class Membership:
     @property
     def owns(self) -> bool:
         return self.role is Role.OWNER
+
+
+class SessionEndedError(UnauthenticatedError):
+    """It lived as the request came, and does not any more."""
 
 
 def begin(
@@ -142,8 +146,26 @@ async def list_sessions(read: AsyncConnection, user_id: int, *, now: datetime) -
     return found
 
 
+def renew(tx: Tx, session_id: int) -> str:
+    """It goes on by another token, which is returned: by the one so far nobody is signed in any more."""
+    token = secrets.token_urlsafe(32)
+    tx.conn.execute(sa.update(sessions).where(sessions.c.id == session_id).values(token_hash=digest(token)))
+    return token
+
+
+def demand_alive(tx: Tx, user_id: int, session_id: int) -> None:
+    """For what lets somebody in later on. SessionEndedError: he has been signed out since the request came.
+
+    One user's sessions end, and are asked for here, one after another: what was under way is in before, or not at all.
+    """
+    _hold(tx, user_id)
+    if tx.conn.execute(sa.select(sessions.c.id).where(sessions.c.id == session_id)).first() is None:
+        raise SessionEndedError("you were signed out meanwhile; sign in again")
+
+
 def revoke(tx: Tx, user_id: int, session_id: str) -> None:
     """NotFoundError, for a session of somebody else too."""
+    _hold(tx, user_id)
     number = number_of(session_id)
     mine = (sessions.c.user_id == user_id, sessions.c.id == number)
     if number is None or not tx.conn.execute(sa.delete(sessions).where(*mine)).rowcount:
@@ -151,11 +173,13 @@ def revoke(tx: Tx, user_id: int, session_id: str) -> None:
 
 
 def revoke_others(tx: Tx, user_id: int, session_id: int) -> None:
+    _hold(tx, user_id)
     tx.conn.execute(sa.delete(sessions).where(sessions.c.user_id == user_id, sessions.c.id != session_id))
 
 
 def end_all(tx: Tx, user_id: int) -> None:
     """He is signed out everywhere."""
+    _hold(tx, user_id)
     tx.conn.execute(sa.delete(sessions).where(sessions.c.user_id == user_id))
 
 
@@ -201,6 +225,11 @@ async def still_in(
         query = query.join(users, users.c.id == sessions.c.user_id).where(has_factor())
     rows = await read.execute(query)
     return {by_hash[row.token_hash]: Membership(row.id, row.slug, row.name, Role(row.role)) for row in rows}
+
+
+def _hold(tx: Tx, user_id: int) -> None:
+    query = sa.select(users.c.id).where(users.c.id == user_id)
+    tx.conn.execute(query.with_for_update(key_share=True) if tx.on_postgres else query)
 
 
 def _alive(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -22,7 +22,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from heartfly.db.types import micros
+from heartfly.db.types import micros, one_spelling
 
 FIRST = bytes(32)
 """In place of a clasp before the first one."""
@@ -40,6 +40,14 @@ class Held:
     pid: int
     id: int
     said: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A clasp, as the next one is over it."""
+
+    number: int
+    hash: bytes
 
 
 def packed(entries: Iterable[Held]) -> bytes:
@@ -65,7 +73,7 @@ class ChainKey:
     def of_entry(self, row: Row[Any], **instead: Any) -> bytes:
         """Of a row of the audit; `instead`: what it will say in some of its columns."""
         told = dict(zip(_SAYS, _of(row), strict=True)) | instead
-        facts = [micros(value) if isinstance(value, datetime) else _plain(value) for value in told.values()]
+        facts = [micros(value) if isinstance(value, datetime) else one_spelling(value) for value in told.values()]
         return self._hash("entry", json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())
 
     def of_clasp(self, number: int, at: datetime, before: bytes, entries: bytes) -> bytes:
@@ -80,14 +88,3 @@ class ChainKey:
 
     def _hash(self, kind: str, *parts: bytes) -> bytes:
         return hmac.digest(self._secret, b"\n".join((kind.encode(), *parts)), "sha256")
-
-
-def _plain(value: Any) -> Any:
-    """A number has one spelling: PostgreSQL's JSON makes 100000 of 1e5, SQLite's keeps what was written."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else value
-    if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Select
 
-from heartfly.audit.chain import FIRST, ChainKey, Held, packed
+from heartfly.audit.chain import FIRST, ChainKey, Held, Link, packed
 from heartfly.db.changes import Tx
 from heartfly.db.models import audit, audit_clasps
 
@@ -24,7 +24,7 @@ MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Fastened:
-    number: int
+    link: Link
     n_entries: int
 
 
@@ -43,9 +43,10 @@ def fasten(tx: Tx, key: ChainKey, *, at: datetime) -> Fastened | None:
     number, before = tx.conn.execute(newest).first() or (0, FIRST)
     number += 1
     entries = packed(Held(row.pid, row.id, key.of_entry(row)) for row in rows)
-    values = {"number": number, "at": at, "entries": entries, "hash": key.of_clasp(number, at, before, entries)}
+    made = Link(number, key.of_clasp(number, at, before, entries))
+    values = {"number": number, "at": at, "entries": entries, "hash": made.hash}
     tx.conn.execute(sa.insert(audit_clasps).values(values))
     for pid, of_project in groupby(sorted((row.pid, row.id) for row in rows), key=lambda one: one[0]):
         ids = [entry_id for _, entry_id in of_project]
         tx.conn.execute(sa.update(audit).where(audit.c.pid == pid, audit.c.id.in_(ids)).values(clasp=number))
-    return Fastened(number, len(rows))
+    return Fastened(made, len(rows))

@@ -16,8 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import CompoundSelect, Row, Select
 
-from heartfly.audit.chain import FIRST, ChainKey, Held, count_of, unpacked
-from heartfly.db.models import audit, audit_clasps, audit_gone
+from heartfly.audit.chain import FIRST, ChainKey, Held, Link, count_of, unpacked
+from heartfly.db import tenant
+from heartfly.db.models import audit, audit_clasps, audit_gone, projects
 
 CLASPS = 50
 ENTRIES = 1000
@@ -68,14 +69,6 @@ class _State(Enum):
     CHANGED = "is not what it was"
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A clasp, as the next one is over it."""
-
-    number: int
-    hash: bytes
-
-
 START = Link(0, FIRST)
 
 
@@ -94,13 +87,17 @@ def batch_of(clasps: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     return clasps
 
 
-def entries_of(first: int, last: int) -> Select[Any]:
-    """Both inclusive."""
-    return sa.select(audit).where(audit.c.clasp >= first, audit.c.clasp <= last)
+def entries_of(behind: int, last: int) -> Select[Any]:
+    """`behind`: not inclusive, so that batches leave nothing out between them: SQLite keeps a 1.5 that it is given."""
+    return sa.select(audit).where(audit.c.clasp > behind, audit.c.clasp <= last)
 
 
 def projects_gone() -> Select[Any]:
-    return sa.select(audit_gone.c.project, audit_gone.c.mark)
+    """Not those that are there all the same: a mark is true for ever, and who puts a project back may put back less."""
+    living = sa.select(projects.c.id).where(
+        projects.c.id == audit_gone.c.project, ~projects.c.slug.startswith(tenant.ERASED)
+    )
+    return sa.select(audit_gone.c.project, audit_gone.c.mark).where(~living.exists())
 
 
 def strays(newest: int) -> CompoundSelect[Any]:

@@ -16,8 +16,9 @@ from rich.progress import track
 from sqlalchemy import Connection
 
 from heartfly.audit import verify as audit_verify
+from heartfly.audit.chain import Link
 from heartfly.audit.chain_key import key_of
-from heartfly.audit.verify import Fault, Found, Link
+from heartfly.audit.verify import Fault, Found
 from heartfly.cli.options import CONFIG, DATA, settings_from
 from heartfly.cli.output import AS_JSON, counted, print_json
 from heartfly.config import Settings
@@ -105,7 +106,7 @@ def _look(connection: Connection, sealer: Sealer, noted: Link | None) -> _Looked
         gone = audit_verify.truly_gone(key, connection.execute(audit_verify.projects_gone()))
         behind, began = audit_verify.START, None
         for clasps in track(_batches(connection), "Verifying", console=Console(stderr=True), transient=True):
-            entries = connection.execute(audit_verify.entries_of(behind.number + 1, clasps[-1].number))
+            entries = connection.execute(audit_verify.entries_of(behind.number, clasps[-1].number))
             began = clasps[0].at if clasps[0].number == 1 else began
             behind = audit_verify.look(key, clasps, entries, gone, behind=behind, began=began, into=found)
         found.faults += audit_verify.told_strays(connection.execute(audit_verify.strays(newest.number)))

@@ -7,7 +7,7 @@ one is a bug and is refused. Decimals never pass through a float.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -267,6 +267,21 @@ def _from_json(value: str | None) -> Any:
 
 def to_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def one_spelling(value: Any) -> Any:
+    """What both databases make of a JSON value alike: whole numbers without point and exponent, 0 without a sign.
+
+    PostgreSQL makes 100000 of 1e5, where SQLite keeps what was written; and it goes by the digits: those of 2.0**60 are
+    1.152921504606847e+18, of which it makes a whole number that ends in 000.
+    """
+    if isinstance(value, float):
+        return int(Decimal(repr(value))) if value.is_integer() else value
+    if isinstance(value, Mapping):
+        return {name: one_spelling(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [one_spelling(inner) for inner in value]
+    return value
 
 
 class Bytes(TypeDecorator[bytes]):

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.audit import verify
-from heartfly.audit.chain import ChainKey
+from heartfly.audit.chain import ChainKey, Link
 from heartfly.audit.chain_key import key_in
 from heartfly.audit.fasten import fasten
-from heartfly.audit.verify import Fault, Found, Link
+from heartfly.audit.verify import Fault, Found
 from heartfly.db.changes import Tx
 from heartfly.db.models import audit_chain, audit_clasps
 from heartfly.jobs.kind import Done, Work
@@ -36,30 +36,31 @@ def chaining(*, sealer: Sealer) -> Callable[[Work], Awaitable[Done]]:
 
     async def chain(work: Work) -> Done:
         nonlocal seen
-        lost = await _is_lost(work, seen)
         key = await work.write(lambda tx: key_in(tx, sealer))
-        at, n_fastened = work.now, 0
+        at, n_fastened, last = work.now, 0, verify.START
         while (made := await work.write(lambda tx: fasten(tx, key, at=at))) is not None:
             n_fastened += made.n_entries
+            last = made.link
         found = await _look_on(work, key)
-        if lost:
-            found.faults.insert(0, Fault("was there at the last run, and is not as it was then", seen.number))
+        # At the end, and of one state: what is cut off while the job runs would else be seen as what there was.
         async with work.read() as read:
             newest = (await read.execute(verify.newest_clasp())).first()
+            lost = [link for link in (seen, last) if link != verify.START and await _link(read, link.number) != link]
+        for link in lost:
+            when = "at the last run" if link == seen else "in this run"
+            found.faults.insert(0, Fault(f"was there {when}, and is not as it was then", link.number))
         n_looked = found.n_holding + found.n_redacted + found.n_gone
         figures: dict[str, int | float | str] = {"fastened": n_fastened, "looked_at": n_looked}
         figures |= {"redacted": found.n_redacted, "faults": len(found.faults)}
         if newest is not None:
             figures["newest"] = f"{newest.number}:{newest.hash.hex()}"
-            seen = seen if lost else Link(newest.number, newest.hash)
+        if lost:
+            seen = lost[0]
+        elif newest is not None:
+            seen = Link(newest.number, newest.hash)
         return Done(figures=figures, failure=_told(found))
 
     return chain
-
-
-async def _is_lost(work: Work, seen: Link) -> bool:
-    async with work.read() as read:
-        return seen != verify.START and await _link(read, seen.number) != seen
 
 
 async def _look_on(work: Work, key: ChainKey) -> Found:
@@ -88,7 +89,7 @@ async def _batch(work: Work, key: ChainKey, behind: Link, began: datetime | None
         clasps = verify.batch_of((await read.execute(verify.next_clasps(behind.number))).all())
         if not clasps:
             return None
-        entries = (await read.execute(verify.entries_of(behind.number + 1, clasps[-1].number))).all()
+        entries = (await read.execute(verify.entries_of(behind.number, clasps[-1].number))).all()
         marks = (await read.execute(verify.projects_gone())).all()
     gone = verify.truly_gone(key, marks)
     return await asyncio.to_thread(verify.look, key, clasps, entries, gone, behind=behind, began=began, into=found)

@@ -136,7 +136,10 @@ class Wire(asyncio.Protocol):
         try:
             await loop.create_connection(lambda: self, sock=self._sock, ssl=tls, server_hostname=name_of_tls)
         except OSError as error:  # ssl.SSLError is one
-            raise RequestFailed(f"{self._host}: {of}{'TLS: ' if tls else ''}{_words(error)}") from error
+            words = _words(error)
+            if of:  # who reads this need not know what the proxy is called
+                words = words.replace(f"'{name}'", "its name")
+            raise RequestFailed(f"{self._host}: {of}{'TLS: ' if tls else ''}{words}") from error
 
     async def _ask_for_tunnel(self, proxy: Proxy) -> None:
         answer = Answer()

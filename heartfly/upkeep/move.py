@@ -25,7 +25,7 @@ from heartfly.db.migrate import upgrade
 from heartfly.db.models import metadata, usage_metadata
 from heartfly.db.parts import MAIN, USAGE
 from heartfly.db.tenant import keys_of
-from heartfly.db.types import Json, canonical
+from heartfly.db.types import Json, canonical, one_spelling
 from heartfly.errors import StoreError
 
 Progress = Callable[[str, int, int], None]
@@ -182,7 +182,7 @@ def _plain(value: Any) -> Any:
         case bytes():
             return value.hex()
         case _:
-            return value
+            return one_spelling(value)
 
 
 def _count(connection: Connection, table: sa.Table) -> int:

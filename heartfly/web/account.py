@@ -37,7 +37,7 @@ async def delete(request: PageRequest) -> Response[bytes]:
     api, who, actor, now = request.api, request.who, request.actor, request.api.clock.now()
     try:
         await request.web.sign_in.known(who.email, (await request.sent())["password"], place=request.place)
-        await api.database.write(lambda tx: erase_user(tx, who.user_id, actor=actor, at=now, ids=api.ids))
+        await request.write_of_oneself(lambda tx: erase_user(tx, who.user_id, actor=actor, at=now, ids=api.ids))
     except UnauthenticatedError:
         return await _page(request, status=422, errors={"password": "is wrong"})
     except TooManyTriesError as error:

@@ -18,7 +18,7 @@ from heartfly.accounts.sign_in import TooManyTriesError
 from heartfly.db.changes import Tx
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.sealing import digest
-from heartfly.web.factors import tell, where_next
+from heartfly.web.factors import go_on_by, tell, where_next
 from heartfly.web.origin import local_path
 from heartfly.web.request import FOR_ALL, OF_ONESELF, TO_SET_UP, PageRequest
 from heartfly.web.second_step import wrong_password
@@ -98,21 +98,27 @@ async def add(request: PageRequest) -> Response[bytes]:
         made = relying_party.made(_party(request), asked, form["credential"])
         first = request.bound is not None
 
-        def work(tx: Tx) -> None:
+        def work(tx: Tx) -> str:
             passkeys.add_passkey(
                 tx, who.user_id, made, name=form["name"], actor=actor, at=now, ids=api.ids, first=first
             )
             if first:  # of two who have the password the one who comes first stays, and the other is noticed
                 sessions.revoke_others(tx, who.user_id, who.id)
+                return sessions.renew(tx, who.id)
+            return ""
 
-        await api.database.write(work)
+        token = await request.write_of_oneself(work)
     except InvalidValueError as error:
         errors = {error.field: error.message} if error.field == "name" else {"": f"the passkey {error.message}"}
         return await _page(request, 422, errors=errors)
     except ConflictError as error:
         return await _page(request, 409, errors={"": str(error)})
     tell(request, FactorChange.PASSKEY_ADDED)
-    return onward(request, await where_next(request)) if first else to(request, HERE)
+    if not first:
+        return to(request, HERE)
+    answer = onward(request, await where_next(request))
+    answer.headers.update(go_on_by(request, token))
+    return answer
 
 
 @post("/account/security/passkeys/{passkey:str}/rename", opt=OF_ONESELF, status_code=200)

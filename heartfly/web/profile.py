@@ -56,7 +56,7 @@ async def change_password(request: PageRequest) -> Response[bytes]:
         return await _too_often(request, "old", "was wrong too often", error)
     except InvalidValueError as error:
         return await _page(request, status=422, errors={error.field: error.message})
-    token = await api.database.write(
+    token = await request.write_of_oneself(
         lambda tx: profile.change_password(
             tx,
             who.user_id,
@@ -89,7 +89,7 @@ async def change_email(request: PageRequest) -> Response[bytes]:
         return await _too_often(request, "current", "was wrong too often", error)
     try:
         web.sign_in.resets.begin(who.email, place, api.clock.monotonic())
-        token = await api.database.write(lambda tx: email_changes.ask(tx, who.user_id, email, at=now))
+        token = await request.write_of_oneself(lambda tx: email_changes.ask(tx, who.user_id, email, at=now))
     except TooManyTriesError as error:
         return await _too_often(request, "email", "was asked for too often", error)
     except InvalidValueError as error:

@@ -19,7 +19,16 @@ from litestar.handlers.base import BaseRouteHandler
 
 from heartfly.accounts.queries import operates
 from heartfly.accounts.rights import demand_administrator
-from heartfly.accounts.sessions import EVERY, Membership, Session, memberships_of, seen, session_of
+from heartfly.accounts.sessions import (
+    EVERY,
+    Membership,
+    Session,
+    SessionEndedError,
+    demand_alive,
+    memberships_of,
+    seen,
+    session_of,
+)
 from heartfly.api.state import ApiState
 from heartfly.audit.record import Actor
 from heartfly.db.changes import Tx
@@ -148,7 +157,8 @@ class PageRequest(Request[None, None, State]):
 
     @property
     def token(self) -> str:
-        return cookie.token_in(self.headers.get("cookie", ""), is_https=self.web.is_https)
+        renewed: str = self.scope.get("web_token", "")  # type: ignore[assignment] # our own
+        return renewed or cookie.token_in(self.headers.get("cookie", ""), is_https=self.web.is_https)
 
     @property
     def visitor(self) -> Session | None:
@@ -259,6 +269,22 @@ class PageRequest(Request[None, None, State]):
         return await self.api.database.write(
             lambda tx: work(tx, demand_administrator(tx, project, user_id, owner=owner))
         )
+
+    async def write_of_oneself(self, work: Callable[[Tx], Result]) -> Result:
+        """Write what opens or shuts the account of who is signed in, if he still is: asked in the transaction itself.
+
+        Between this and the guard a password was hashed, and he may have been put out.
+        """
+        who = self.who
+
+        def asked(tx: Tx) -> Result:
+            demand_alive(tx, who.user_id, who.id)
+            return work(tx)
+
+        try:
+            return await self.api.database.write(asked)
+        except SessionEndedError:
+            raise SignInNeededError("") from None
 
     async def _marks(self) -> Marks:
         project: Membership | None = self.scope.get("web_project")  # type: ignore[assignment] # our own

@@ -18,7 +18,7 @@ from heartfly.accounts.sign_in import TooManyTriesError
 from heartfly.core import totp
 from heartfly.db.changes import Tx
 from heartfly.errors import ConflictError, InvalidValueError, UnauthenticatedError
-from heartfly.web.factors import tell, where_next
+from heartfly.web.factors import go_on_by, tell, where_next
 from heartfly.web.origin import local_path
 from heartfly.web.request import FOR_ALL, OF_ONESELF, TO_SET_UP, PageRequest
 from heartfly.web.sign_in import begun, one_line, to
@@ -56,7 +56,7 @@ async def prove(request: PageRequest) -> Response[bytes]:
         return await _asked(request, proof=proof, wanted=wanted, wrong=wrong, status=422)
     except TooManyTriesError as error:
         wrong = f"Too many tries. Wait {lasted(error.retry_after * 1_000_000)}, then try again."
-        answer = await _asked(request, proof=proof, wanted=wanted, wrong=wrong, status=429)
+        answer = await _asked(request, proof=proof, wanted=wanted, wrong=wrong, status=429, too_many=True)
         answer.headers["Retry-After"] = str(error.retry_after)
         return answer
     if token is None:
@@ -94,7 +94,7 @@ async def switch_on(request: PageRequest) -> Response[bytes]:
 
     first, replaces = request.bound is not None, form["replaces"] == "1"
 
-    def work(tx: Tx) -> list[str]:
+    def work(tx: Tx) -> tuple[list[str], str]:
         codes = second_step.switch_on(
             tx,
             who.user_id,
@@ -108,16 +108,19 @@ async def switch_on(request: PageRequest) -> Response[bytes]:
             replaces=replaces,
         )
         sessions.revoke_others(tx, who.user_id, who.id)
-        return codes
+        return codes, sessions.renew(tx, who.id)
 
     try:
-        codes = await api.database.write(work)
+        codes, token = await request.write_of_oneself(work)
     except InvalidValueError as error:
         return await _planning(request, form["plan"], secret, status=422, errors={error.field: error.message})
     except ConflictError:
         return _anew(request, "")
     tell(request, FactorChange.CODE_REPLACED if replaces else FactorChange.CODE_ON)
-    return await _with_codes(request, codes)
+    headers = go_on_by(request, token)
+    answer = await _with_codes(request, codes)
+    answer.headers.update(headers)
+    return answer
 
 
 @post("/account/security/2fa/codes", opt=OF_ONESELF, status_code=200)
@@ -125,7 +128,9 @@ async def renew_codes(request: PageRequest) -> Response[bytes]:
     if (refused := await _refused(request)) is not None:
         return refused
     api, mine, actor, now = request.api, request.who.user_id, request.actor, request.api.clock.now()
-    codes = await api.database.write(lambda tx: second_step.renew_codes(tx, mine, actor=actor, at=now, ids=api.ids))
+    codes = await request.write_of_oneself(
+        lambda tx: second_step.renew_codes(tx, mine, actor=actor, at=now, ids=api.ids)
+    )
     tell(request, FactorChange.BACKUP_CODES)
     return await _with_codes(request, codes)
 
@@ -137,7 +142,7 @@ async def switch_off(request: PageRequest) -> Response[bytes]:
     api, mine, actor, now = request.api, request.who.user_id, request.actor, request.api.clock.now()
     more = request.more_demanded
     try:
-        was_on = await api.database.write(
+        was_on = await request.write_of_oneself(
             lambda tx: second_step.switch_off(tx, mine, actor=actor, at=now, ids=api.ids, more_demanded=more)
         )
     except LastFactorError as error:
@@ -219,5 +224,7 @@ def _drawn(address: str) -> Markup:
     return Markup(made)  # noqa: S704 - drawn by the library: shapes, and nothing of the text
 
 
-async def _asked(request: PageRequest, *, proof: str, wanted: str, wrong: str, status: int) -> Response[bytes]:
-    return await request.page("prove.html", status=status, proof=proof, wanted=wanted, wrong=wrong)
+async def _asked(
+    request: PageRequest, *, proof: str, wanted: str, wrong: str, status: int, too_many: bool = False
+) -> Response[bytes]:
+    return await request.page("prove.html", status=status, proof=proof, wanted=wanted, wrong=wrong, too_many=too_many)

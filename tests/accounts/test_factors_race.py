@@ -19,6 +19,7 @@ from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import passkeys as its_passkeys
+from heartfly.db.models import sessions as its_sessions
 from heartfly.db.models import users
 from heartfly.errors import ConflictError
 from tests.checks.test_commands_race import at_once
@@ -126,3 +127,31 @@ def test_a_session_of_a_password_alone_does_not_begin_behind_a_passkey(
     assert [None, None] == at_once(nodes, in_turn(made, begin))
     nodes[0].transaction(lambda tx: passkeys.remove_passkeys(tx, ada, actor=CLI, at=AT, ids=IdSource(4)))
     assert nodes[0].transaction(lambda tx: begin(tx, IdSource(5))) is not None
+
+
+@pytest.mark.parametrize("helped_first", [True, False])
+def test_what_a_session_has_under_way_is_taken_away_by_the_help_or_does_not_come_in(
+    nodes: tuple[Database, Database],
+    ada: int,
+    helped_first: bool,  # noqa: FBT001 - a table of cases
+) -> None:
+    def begun(tx: Tx) -> int:
+        sessions.begin(tx, ada, password_hash="hash", ip="", agent="", replaces="", at=AT, ids=IdSource(4))
+        its: int = tx.conn.execute(sa.select(its_sessions.c.id)).scalar_one()
+        return its
+
+    session = nodes[0].transaction(begun)
+
+    def under_way(tx: Tx, ids: IdSource) -> None:
+        sessions.demand_alive(tx, ada, session)
+        add(tx, ada, "thiefs", ids)
+
+    def helped(tx: Tx, ids: IdSource) -> None:
+        second_step.switch_off_by_email(tx, "ada@example.com", actor=CLI, at=AT, ids=ids)
+        passkeys.remove_passkeys(tx, ada, actor=CLI, at=AT, ids=ids)
+
+    done = at_once(nodes, in_turn(helped, under_way) if helped_first else in_turn(under_way, helped))
+
+    assert [False, helped_first] == [isinstance(one, sessions.SessionEndedError) for one in done]
+    assert done[0] is None
+    assert Factors(by_code=False, n_passkeys=0) == has(nodes, ada)

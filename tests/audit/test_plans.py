@@ -23,7 +23,7 @@ INDEX = "SEARCH audit USING INDEX ix_audit_clasp_id"
     [
         (lambda read: read.execute(waiting()), f"{INDEX} (clasp=?)"),
         (lambda read: read.execute(verify.waiting()), "SEARCH audit USING COVERING INDEX ix_audit_clasp_id (clasp=?)"),
-        (lambda read: read.execute(verify.entries_of(3, 9)), f"{INDEX} (clasp>? AND clasp<?)"),
+        (lambda read: read.execute(verify.entries_of(2, 9)), f"{INDEX} (clasp>? AND clasp<?)"),
         (
             lambda read: read.execute(verify.newest_clasp()),
             "SCAN audit_clasps USING INDEX sqlite_autoindex_audit_clasps_1",

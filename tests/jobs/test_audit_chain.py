@@ -191,6 +191,33 @@ async def test_a_chain_that_has_to_be_made_anew_is_missed_by_who_has_seen_it(sho
         assert "was there at the last run, and is not as it was then" in words
 
 
+async def test_a_chain_that_is_cut_off_while_the_job_runs_is_missed_as_well(shop: Workshop) -> None:
+    """By a trigger that somebody has put into the database, at what the job writes last."""
+    await entries(shop, 1)
+    await ran(shop)
+    cut = ("DELETE FROM audit_clasps WHERE number = 2", "UPDATE audit SET clasp = NULL WHERE clasp = 2")
+
+    def plant(tx: Tx) -> None:
+        if tx.on_postgres:
+            body = f"BEGIN {'; '.join(cut)}; RETURN NULL; END"
+            tx.conn.exec_driver_sql(f"CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$")
+            tx.conn.exec_driver_sql("CREATE TRIGGER cut AFTER UPDATE ON audit_chain EXECUTE FUNCTION cut()")
+        else:
+            tx.conn.exec_driver_sql(f"CREATE TRIGGER cut AFTER UPDATE ON audit_chain BEGIN {'; '.join(cut)}; END")
+
+    def pull_out(tx: Tx) -> None:
+        tx.conn.exec_driver_sql("DROP TRIGGER cut" + (" ON audit_chain" if tx.on_postgres else ""))
+        if tx.on_postgres:
+            tx.conn.exec_driver_sql("DROP FUNCTION cut")
+
+    await shop.world.db.write(plant)
+    outcomes = [(await ran(shop))[0]]
+    await shop.world.db.write(pull_out)
+    outcomes.append((await ran(shop))[0])
+
+    assert ["failed", "failed"] == outcomes
+
+
 async def test_with_another_key_file_it_fails_and_makes_no_clasp(world: World, clock: SimClock, shop: Workshop) -> None:
     await entries(shop, 1)
     other = Workshop(

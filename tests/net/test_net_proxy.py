@@ -221,6 +221,21 @@ async def test_a_proxy_that_is_not_there_is_told_without_its_name() -> None:
     assert {(False, False)} == {(one.ambiguous, one.permanent) for one in (refused, unknown)}
 
 
+@pytest.mark.parametrize("host", ["proxy.corp.example", "127.0.0.1"])
+async def test_a_proxy_with_a_certificate_of_another_name_is_told_without_its_own(
+    authority: trustme.CA, host: str
+) -> None:
+    own = server_side(authority.issue_cert("other.example"))
+    async with ForwardProxy(tls=own) as proxy:
+        known, names = proxy.known(host=host), Names(proxy_corp_example=["127.0.0.1"])
+        async with by(known, resolver=names, tls=client_side(authority)) as http:
+            failed = await failure(http, "https://hooks.example/")
+
+    assert str(failed).startswith("hooks.example: the proxy: TLS: the certificate was refused (")
+    assert "certificate is not valid for its name" in str(failed)
+    assert host not in str(failed)
+
+
 async def test_no_connection_is_left_behind_by_tunnels_that_fail() -> None:
     async with (
         ForwardProxy(rude=says(b"HTTP/1.1 200 OK\r\n\r\n", then_waits=True)) as proxy,

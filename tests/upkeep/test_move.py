@@ -270,7 +270,8 @@ async def test_the_chain_of_the_audit_holds_where_it_was_moved_to(
     database.start()
     sealer = load_or_create(data / "secret.key")
     pid = (await make_world(database, ids, T0)).project.pid
-    odd = {"e": 1e5, "one": 1.0, "many": [True, None, 0.1, 1.5e-7], "text": "ß\x00😀"}
+    numbers = {"e": 1e5, "large": 1e23, "binary": 2.0**60, "largest": 1.7e308, "zero": -0.0, "one": 1.0}
+    odd = numbers | {"many": [True, None, 0.1, 1.5e-7, 10**30], "text": "ß\x00😀"}
 
     def work(tx: Tx) -> None:
         record(tx, pid, actor=TEST, action=Action.CHECK_EDIT, of="check:1", before=odd, after={}, at=T0, ids=ids)

@@ -162,7 +162,10 @@ async def test_codes_cannot_be_guessed_all_day(town: Town, clock: SimClock) -> N
     clock.move_to(START + timedelta(hours=2))
     refused = await prove(town.nobody, await first_step(town.nobody), codes[0])
     assert (429, str(22 * 3600 + 1)) == (refused.status, refused.headers["retry-after"])
-    assert "Too many tries. Wait 22 h" in refused.body.decode()
+    page = refused.body.decode()
+    assert "Too many tries. Wait 22 h" in page
+    # Only who has the password comes so far, and whose it is has no other word of that.
+    assert ("somebody knows your password" in page, '<a href="/sign-in/reset">' in page) == (True, True)
     clock.move_to(START + timedelta(days=1, minutes=1))
     assert 303 == (await prove(town.nobody, await first_step(town.nobody), codes[0])).status
 
