@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files as resources
 
-SCRIPTS = ("live.js", "keys.js", "passkey.js", "zone.js", "late.js")
+SCRIPTS = ("live.js", "keys.js", "passkey.js", "zone.js")
 ICONS = ("icon.svg", "icon-down.svg")
 """In the tab of a page: the mark, or the sign that something is down."""
 _UNREAD = re.compile(rb"^[ \t]*//.*\n|^[ \t]+|^\n", re.MULTILINE)

@@ -1,12 +1,10 @@
-"""What every page says while silence is judged late, and how an open one learns that it no longer is.
+"""What every page says while silence is judged late.
 
-Pages with a stream are told by it (live.py); others ask here, as long as they show it. When it is late is
-vitals/late.py's.
+An open page with a stream is told by it (live.py) when that begins and ends; another says what it said until it is
+loaded anew. When it is late is vitals/late.py's.
 """
 
 from __future__ import annotations
-
-from litestar import Response, get
 
 from heartfly.vitals.late import judged_until
 from heartfly.web.request import PageRequest
@@ -18,9 +16,3 @@ def until(request: PageRequest, zone: str) -> str:
     facts = request.web.facts()
     at = judged_until(facts)
     return "" if at is None else Times(facts.now, zone).stamp(at)
-
-
-@get("/judging", media_type="text/plain")
-async def show(request: PageRequest) -> Response[str]:
-    """Asked by open pages: it is no use of the session that they say so themselves."""
-    return Response(until(request, request.who.zone), media_type="text/plain")

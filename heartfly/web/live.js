@@ -45,14 +45,13 @@ function hello(told) {
 }
 
 function tick(told) {
-  const [fresh, late] = told.split("\n"), space = fresh.indexOf(" ");
+  let late;
   // A server that cannot ask its database goes on ticking, but what it knows grows old.
-  tick.age = +fresh.slice(0, space);
-  asOf = fresh.slice(space + 1);
+  [tick.age, asOf, late] = told.split("\n");
   const footer = $("as-of");
   if (footer) footer.textContent = "live, as of " + asOf;
   $("late").hidden = !late;
-  if (late) $("late-until").textContent = late;
+  $("late-at").textContent = late;
 }
 
 function row(html) {

@@ -152,15 +152,15 @@ def _data(event: Event) -> str:
 
 
 def _tick(request: PageRequest, feed: Feed, place: int) -> bytes:
-    """Until when all is told, as its age in seconds and for people in their zone; in a second line, while silence is
+    """Until when all is told, a line each: its age in seconds; for people in their zone; and, while silence is
     judged late, up to when it is.
     """
     assert feed.as_of is not None
     age = max(0, int((request.api.clock.now() - feed.as_of).total_seconds()))
     times = Times(feed.as_of, request.who.zone)
     judged = late.until(request, request.who.zone)
-    said = f"{age} {times.clock_of(feed.as_of)} {times.zone}" + (f"\n{judged}" if judged else "")
-    return _event("tick", said, mark=feed.mark_at(place))
+    said = [str(age), f"{times.clock_of(feed.as_of)} {times.zone}", *([judged] if judged else [])]
+    return _event("tick", "\n".join(said), mark=feed.mark_at(place))
 
 
 def _event(kind: str, data: str = "", *, mark: str = "") -> bytes:

@@ -160,6 +160,9 @@ class _Store:
     async def submit(self, handler: Any, item: Any, *, priority: Priority) -> Any:
         return await self._writer.submit(handler, item, priority=priority)
 
+    def demand_room(self) -> None:
+        """The disk of PostgreSQL is not in this."""
+
 
 class _Watcher(Watcher):
     """Its loop is the production one; only to sleep is another thing here."""

@@ -57,7 +57,7 @@ def audit(server: Server, load: Load, receiver: HttpReceiver, seed: int, *, aliv
     """
     auditor = Auditor(Database.of(server), load, receiver.requests, alive)
     found = list(auditor.faults())
-    assert [] == found[:20], f"seed={seed}: {len(found)} promises are broken"
+    assert not found, "\n".join([f"seed={seed}: {len(found)} promises are broken", *found[:20]])
     return auditor.figures
 
 
@@ -251,6 +251,8 @@ class Auditor:
                     came[where].add(request.headers["webhook-id"])
         for check in self.checks:
             found = self.flips[check.id]
+            # Nodes' clocks differ: a check may go up twice at what is one instant in the end.
+            alike = Counter((row.at, row.to_status) for row in found)
             for row, after in zip_longest(found, found[1:]):
                 if not _is_told(row) or (after is not None and _came_late(row, after)):
                     continue
@@ -259,7 +261,7 @@ class Auditor:
                     self.figures["flips told to a channel"] += 1
                     if not ids:
                         yield f"A3: {channel} never heard of {check.name}: {row}"
-                    if len(ids) > 1:
+                    if len(ids) > alike[row.at, row.to_status]:
                         yield f"A4: {channel} heard of one flip of {check.name} under {len(ids)} ids: {row}"
 
     def _arrived(self) -> Iterator[str]:

@@ -137,7 +137,7 @@ BY_NAME = {
     "/account/security/required",  # test_required_in_a_browser.py
 }  # fmt: skip
 NO_PAGE = {
-    "/", "/static/{name}", "/.well-known/security.txt", "/judging",
+    "/", "/static/{name}", "/.well-known/security.txt",
     "/sign-in/2fa", "/sign-in/passkey", "/account/security/passkeys/new", "/account/export",
     "/p/{project}", "/p/{project}/live", "/p/{project}/usage/traffic.csv",
     "/p/{project}/usage/calls.csv",

@@ -81,7 +81,7 @@ async def test_a_ping_is_told_as_the_row_that_the_page_shows(town: Town, web: We
     assert squeezed(told["row"]) in squeezed(after)
     assert squeezed(told["row"]) not in squeezed(before)
     assert ("down=1", "incidents=1 channels=0") == (told["counts"], told["marks"])
-    assert "0 10:00:00 UTC" == told["tick"]
+    assert "0\n10:00:00 UTC" == told["tick"]
 
 
 async def test_what_came_between_the_page_and_its_stream_is_told_too(town: Town, web: WebState) -> None:

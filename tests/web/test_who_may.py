@@ -72,7 +72,6 @@ ROUTES: dict[tuple[str, str], Row] = {
     ("POST", "/account/security/sessions/revoke-others"): Row(303, 303, 303),
     ("GET", "/account/keyboard"): Row(200, 200, 200),
     ("POST", "/account/keyboard"): Row(303, 303, 303),
-    ("GET", "/judging"): Row(200, 200, 200),
     ("GET", "/account/export"): Row(200, 200, 200),
     ("POST", "/account/delete"): Row(422, 422, 422),
     ("GET", "/account/security/required"): Row(303, 303, 303),  # nothing is: test_required.py
