@@ -3,9 +3,9 @@
 Tracing takes as long as the code that it traces. `coverage` is started with the interpreter (see .ci/run), so that
 it sees each file's own lines; here it is stopped for the tests that it is not for, and for the processes they start.
 
-Python 3.11 may spin for ever where it is traced: what another thread asks the main one to call (`Py_AddPendingCall`;
-greenlet does for each thread that ends) and runs a line of Python, while a second such call waits, comes to the entry of
-a function, sees that calls wait, may make none within one, and looks again. Signals are heard and spin, too. That took
+Python 3.11 may spin for ever where it is traced: what another thread asks the main one to call (`Py_AddPendingCall`,
+as greenlet does for each thread that ends) runs a line of Python while a second such call waits; at the entry of a
+function it sees that calls wait, may make none within one, and looks again. Signals are heard and spin, too. That took
 one of five workers in two of some ten runs; .ci/run then begins once more.
 """
 

@@ -181,7 +181,7 @@ def test_a_second_server_in_the_same_place_says_why_not(server: Server) -> None:
         (lambda data: (data / "secret.key").write_bytes(Fernet.generate_key()), "secret.key file is not the one"),
         (lambda data: (data / "secret.key").unlink(), "secret.key file is not the one"),
         (lambda data: (data / "secret.key").write_text("no key"), "secret.key holds something else"),
-        (lambda data: (data / "heartfly.db").write_bytes(b"no database" * 1000), "the database is damaged (heartfly.db"),
+        (lambda data: (data / "heartfly.db").write_bytes(b"no database" * 1000), "is damaged (heartfly.db"),
         (lambda data: (data / "lock").unlink() or (data / "lock").mkdir(), "lock: Is a directory"),
     ],
 )
