@@ -79,6 +79,8 @@ def _refuse(main: Path, found: list[str]) -> None:
 
 def _quick(path: Path, is_late: Callable[[], bool]) -> str | None:
     """What is wrong first; empty: nothing; None: it was too late before all was looked at."""
+    if is_late():
+        return None
     with told_plainly(f"the database {path.name}"), closing(reading(path)) as connection:
         try:
             with _interrupted(connection, is_late):

@@ -256,7 +256,7 @@ async def test_a_quiet_stream_goes_on_saying_until_when_it_knows(town: Town, web
         clock.move_to(START + timedelta(seconds=5))
         await web.feeds.beat()
         clock.move_to(START + timedelta(seconds=TICK_S))
-        assert "4 10:00:05 UTC" == (await tab.until("tick"))[-1].data
+        assert "4\n10:00:05 UTC" == (await tab.until("tick"))[-1].data
 
 
 async def test_while_the_database_cannot_be_asked_nothing_is_said_to_be_fresh(
