@@ -325,6 +325,15 @@ def test_an_interval_that_touches_the_slot_excuses_silence(
     assert len(expected) == sum("silence is unverified, and no alarm." in one for one in found.sentences)
 
 
+def test_where_no_silence_is_excused_an_interval_says_so() -> None:
+    check = make_check(rules=replace(CALENDAR, unverified_is_down=True))
+
+    (sentence,) = (one for one in said(check, at(hours=1, minutes=1), blind=[make_blind(at(minutes=50), at(hours=1))])
+                   if "touches the slot" in one)  # fmt: skip
+
+    assert sentence.endswith("That touches the slot: the check wants silence to be an alarm all the same.")
+
+
 def test_a_job_with_a_period_may_have_come_early_and_unheard() -> None:
     found = of(make_check(), at(minutes=59), blind=[make_blind(at(minutes=50), at(minutes=55))])
 
