@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +13,6 @@ from heartfly.accounts import passkeys, second_step, sessions
 from heartfly.accounts.factors import Factors, LastFactorError, factors_of
 from heartfly.accounts.relying_party import Made
 from heartfly.audit.record import CLI
-from heartfly.clock import SystemClock
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
@@ -27,14 +25,6 @@ from tests.checks.test_commands_race import at_once
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
-
-
-@pytest.fixture
-def nodes(postgres_url: str, tmp_path: Path) -> Iterator[tuple[Database, Database]]:
-    one, two = (Database(url=postgres_url, data_dir=tmp_path, clock=SystemClock(), node_id=n) for n in (1, 2))
-    yield one, two
-    one.close()
-    two.close()
 
 
 @pytest.fixture

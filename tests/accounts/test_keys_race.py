@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +11,6 @@ from heartfly.accounts.commands import create_project
 from heartfly.accounts.key_commands import LastAdminKeyError, revoke_key
 from heartfly.accounts.keys import Scope, make_key
 from heartfly.audit.record import CLI
-from heartfly.clock import SystemClock
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import api_keys
@@ -23,14 +20,6 @@ from tests.world import SEALER
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
-
-
-@pytest.fixture
-def nodes(postgres_url: str, tmp_path: Path) -> Iterator[tuple[Database, Database]]:
-    one, two = (Database(url=postgres_url, data_dir=tmp_path, clock=SystemClock(), node_id=n) for n in (1, 2))
-    yield one, two
-    one.close()
-    two.close()
 
 
 def test_of_the_last_two_keys_that_administer_one_stays(nodes: tuple[Database, Database]) -> None:

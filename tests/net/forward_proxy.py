@@ -9,23 +9,13 @@ import asyncio
 import ssl
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
 
 from heartfly.net.proxy import Proxy
+from tests.net.toxic_server import Received, read_request
 
 Place = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes
-
-
 Rude = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """Instead of what was asked for; then the connection ends."""
 
@@ -48,7 +38,7 @@ class ForwardProxy:
         self._tls = tls
         self._host = host
         self.port = 0
-        self.asked: list[Asked] = []
+        self.asked: list[Received] = []
         self.connections = 0
         self.open = 0
         self.changed = asyncio.Condition()
@@ -82,7 +72,7 @@ class ForwardProxy:
         self.connections += 1
         self.open += 1
         try:
-            while (asked := await _read(reader)) is not None:
+            while (asked := await read_request(reader)) is not None:
                 self.asked.append(asked)
                 if not await self._answered(asked, reader, writer):
                     writer.close()  # what was said arrives
@@ -97,7 +87,7 @@ class ForwardProxy:
             async with self.changed:
                 self.changed.notify_all()
 
-    async def _answered(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _answered(self, asked: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Whether the connection may carry another request."""
         if self._rude is not None:
             await self._rude(reader, writer)
@@ -134,7 +124,7 @@ def _basic(login: str) -> str:
     return f"Basic {b64encode(login.encode()).decode()}"
 
 
-def _in_origin_form(asked: Asked, path: str) -> bytes:
+def _in_origin_form(asked: Received, path: str) -> bytes:
     headers = {**asked.headers, "connection": "close"}
     headers.pop("proxy-authorization", None)
     lines = [f"{asked.method} {path or '/'} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
@@ -154,18 +144,6 @@ async def _both_ways(*ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _read(reader: asyncio.StreamReader) -> Asked | None:
-    try:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    except asyncio.IncompleteReadError:
-        return None
-    start, *lines = head.split("\r\n")[:-2]
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    method, target, _ = start.split(" ")
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Asked(method=method, target=target, headers=headers, body=body)
 
 
 def says(data: bytes, *, then_waits: bool = False) -> Rude:

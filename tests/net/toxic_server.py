@@ -96,7 +96,7 @@ class ToxicServer:
         await self._tell()
         writer.write(self._greeting)
         try:
-            while (request := await _read_request(reader)) is not None:
+            while (request := await read_request(reader)) is not None:
                 self.requests.append(request)
                 await self._tell()
                 exchange = Exchange(server=self, request=request, reader=reader, writer=writer)
@@ -122,7 +122,8 @@ class ToxicServer:
             self.changed.notify_all()
 
 
-async def _read_request(reader: asyncio.StreamReader) -> Received | None:
+async def read_request(reader: asyncio.StreamReader) -> Received | None:
+    """None: whoever asked has left."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.IncompleteReadError:
