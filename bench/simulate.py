@@ -5,9 +5,11 @@
     python -m bench.simulate --seeds 10 --first 11                 seeds 11 to 20, on another processor
     python -m bench.simulate --seeds 100 --processes 2             two at a time, told in order all the same
     python -m bench.simulate --replay 7 --stories 20               a seed that failed, with more stories
+    python -m bench.simulate --checks 10000 --days 365 --keep FILE      put aside every ten minutes, and gone on with
 
 What is settled is judged day by day (`--window`) and let go, so that memory grows with the checks, not with the days.
-Every failure names its seed and the commit; the same two give the same bytes of log (`log=` is their hash). The last
+`--keep` takes up what an earlier run, that ended before its time, put into the file, and gives the log that one run
+would. Every failure names its seed and the commit; the same two give the same log (`log=` is its hash). The last
 line sums up: how many years of a check that was, alarms that had to be, false ones and missed ones, other promises
 that were broken, and the seconds of a processor.
 """
@@ -24,12 +26,17 @@ import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 from heartfly.clock import SystemClock
 from heartfly.logs import configure
 from tests.simulator.history import Plan
-from tests.simulator.verdict import simulate
+from tests.simulator.kept import OtherPlanError, simulate_kept
+from tests.simulator.verdict import Verdict, simulate
+
+KEEP_EVERY_S = 600.0
+"""Of a processor: to put aside a year of 10,000 checks takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,10 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1, help="so many seeds at a time")
     parser.add_argument("--commit", default="", help="what is printed with a failure; by default asked of git")
     parser.add_argument("--stories", type=int, default=3, help="at most so many for each seed")
+    parser.add_argument("--keep", type=Path, help="of one seed: a file to put it aside in, and to go on from")
     asked = parser.parse_args()
+    if asked.keep is not None and asked.seeds > 1:
+        parser.error("--keep is of one seed")
     commit = asked.commit or _commit()
     seeds = [asked.seed] if asked.seed is not None else range(asked.first, asked.first + asked.seeds)
     plans = [
@@ -73,7 +83,12 @@ def main() -> int:
         for seed in seeds
     ]
     every: list[Done] = []
-    for done in _each(plans, commit, asked.stories, asked.processes):
+    each = (
+        _each(plans, commit, asked.stories, asked.processes)
+        if asked.keep is None
+        else [_kept(plans[0], commit, asked.stories, asked.keep)]
+    )
+    for done in each:
         print(done.told, flush=True)
         if done.ended:
             print(done.ended, file=sys.stderr)
@@ -101,16 +116,37 @@ def _each(plans: Sequence[Plan], commit: str, stories: int, processes: int) -> I
 
 
 def _one(plan: Plan, commit: str, stories: int) -> Done:
-    configure(SimpleNamespace(level="error", format="json"), sys.stderr, now=SystemClock().now)
-    # What is made here goes when it is judged, and hardly any of it in circles: there is little to look for.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    _prepare()
     began, computed = time.perf_counter(), time.process_time()
     try:
         verdict = simulate(plan)
     except Exception:  # noqa: BLE001 - told by who sums up
         return Done(f"seed={plan.seed} commit={commit} the simulation itself ended", ended=traceback.format_exc())
-    took, of_it = time.perf_counter() - began, time.process_time() - computed
+    return _done(verdict, commit, stories, time.perf_counter() - began, time.process_time() - computed)
+
+
+def _kept(plan: Plan, commit: str, stories: int, file: Path) -> Done:
+    """`seconds` are those of this process and, of computing, of all that worked at it."""
+    _prepare()
+    began = time.perf_counter()
+    try:
+        verdict, kept = simulate_kept(plan, file, commit=commit, computed=time.process_time, every_s=KEEP_EVERY_S)
+    except OtherPlanError as error:
+        return Done(f"{error}: name another file", ended=str(error))
+    except Exception:  # noqa: BLE001 - told by who sums up
+        return Done(f"seed={plan.seed} commit={commit} the simulation itself ended", ended=traceback.format_exc())
+    file.unlink(missing_ok=True)
+    return _done(verdict, "+".join(kept.commits), stories, time.perf_counter() - began, kept.computed)
+
+
+def _prepare() -> None:
+    configure(SimpleNamespace(level="error", format="json"), sys.stderr, now=SystemClock().now)
+    # What is made here goes when it is judged, and hardly any of it in circles: there is little to look for.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _done(verdict: Verdict, commit: str, stories: int, took: float, of_it: float) -> Done:
     return Done(
         f"{verdict.report(commit=commit, stories=stories)}\n  seconds: {took:.0f}, {of_it:.0f} of them computing",
         kept=verdict.kept,

@@ -85,7 +85,10 @@ RELEASE = (
     ),
     _tests("schemathesis", "tests/api/test_api_schema_fuzz.py", SEARCH="1", CASES="100000"),
     Step("raw HTTP", ["-m", "tests.fuzz.raw_http", "--requests", "1000000", "--seed", "1"]),
-    Step("a year of 10,000 checks", ["-m", "bench.simulate", "--checks", "10000", "--days", "365"]),
+    Step(
+        "a year of 10,000 checks",
+        ["-m", "bench.simulate", "--checks", "10000", "--days", "365", "--keep", str(LOGS / "year")],
+    ),
     _tests("the same wheel", "tests/test_packaging.py"),
     *(Step(f"bench on {one}", ["-m", "bench", "--strict", "--database", one]) for one in ("sqlite", "postgres")),
     *(Step(f"{one.name}, three hours", [*one.command[:-1], "-max_total_time=10800"]) for one in _fuzzed(0)),

@@ -100,14 +100,14 @@ class Store:
     def __init__(self, session: SqliteSession) -> None:
         self._session = session
         self._driver: sqlite3.Connection | None = None
-        self.committed: Callable[[Changes], None] = lambda _: None
+        self.committed: Callable[[Changes], None] | None = None
 
     def apply(self, work: Callable[[Tx], Result]) -> Result:
         def both(tx: Tx) -> tuple[Result, Changes]:
             return work(tx), tx.changes
 
         result, changes = self._session.attempt(both)
-        if changes:
+        if changes and self.committed is not None:
             self.committed(changes)
         return result
 
@@ -193,7 +193,7 @@ class Machine:
         """(step, judged): how far judging had come when the clock was set, or when we found that we had been deaf."""
         self.steps: list[tuple[int, int]] = []
         """(step, by) of each setting of the clock."""
-        self.observe: Callable[[], None] = lambda: None
+        self.observe: Callable[[], None] | None = None
         """Called after each transaction that may have brought flips."""
         self.committing = False
         self.n_limited = 0
@@ -227,6 +227,10 @@ class Machine:
         for sent in self.life.under_way.values() if self.life is not None else ():
             oldest[sent.job] = min(sent.wall, oldest.get(sent.job, sent.wall))
         return Reach(wall, {job: min(wall, max(at - 1, wall - HOLD)) for job, at in oldest.items()})
+
+    def _observed(self) -> None:
+        if self.observe is not None:
+            self.observe()
 
     def freeze(self) -> None:
         if self._frozen is None:
@@ -320,7 +324,7 @@ class Machine:
         self._heard = may.heard
         for sent in self.life.under_way.values():
             sent.slow = sent.slow or may.of(sent.job) >= sent.wall
-        self.observe()
+        self._observed()
         self.life.watcher._next_wake_at = looked.next_wake_at
         self._arm(looked.next_wake_at)
         return looked
@@ -463,7 +467,7 @@ class Machine:
             self.n_limited += _left_no_row(result)
             self._gone(seq)
         self.n_batches += 1
-        self.observe()
+        self._observed()
         wake = self.life.watcher._next_wake_at
         if wake is not None and micros(wake) <= self.time.wall and self._frozen is None:
             self.round_at = self.time.real  # what held the deadline back may be gone

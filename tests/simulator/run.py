@@ -1,12 +1,13 @@
 """One simulated stretch of time, from a seed to a report: the loop of events, and the log that must not differ.
 
-Everything that happens is in one heap, ordered by real time. The same seed gives the same bytes of log.
+Everything that happens is in one heap, ordered by real time. The same seed gives the same lines of log. All of it can
+be put aside and taken up again (tests/simulator/kept.py), so nothing that lasts is a function without a name.
 """
 
 from __future__ import annotations
 
 import heapq
-import itertools
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ from heartfly.checks.turn import AGAIN_S, NotJudgedYetError
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
 from heartfly.db.models import channels, checks, metadata
-from heartfly.db.sqlite import SqliteSession, writing_engine
+from heartfly.db.sqlite import SqliteSession, driver_of, writing_engine
 from heartfly.db.types import instant, micros
 from heartfly.errors import ConflictError
 from heartfly.sealing import Sealer
@@ -74,21 +75,29 @@ class Simulation:
         self.history = History(plan, start, self.jobs, engine, self.machine, faults, self._runs_to_come)
         self._people = IdSource(1000)
         self._heap: list[tuple[int, int, int, Callable[..., None], tuple[Any, ...]]] = []
-        self._n = itertools.count()
-        self._log = sha256()
+        self._n_planned = 0
+        self._log = b""
+        """Of each line and all before it: SHA-256."""
         self._seen = 0
         self._armed: int | None = None
         self._beating: int | None = None
-        self._fetch: Callable[[], list[tuple[Any, ...]]] = list
+        self._cursor: sqlite3.Cursor | None = None
+        self._of_flips = ""
         self._job_of: dict[int, int] = {}
         self._waiting: list[Visit] = []
         self.at_rest: Callable[[], None] | None = None
         """Called after each window, as soon as nothing is under way: whatever was sent is stored by then, or lost."""
         self._rests_at = start
+        self.dead: Callable[[], None] | None = None
+        """Called where the process does not run: all that it had in memory is gone, and the rest can be put aside."""
 
     # --- the loop
 
     def run(self) -> History:
+        self.begin()
+        return self.go_on()
+
+    def begin(self) -> None:
         self._furnish()
         for job in self.jobs:
             self._plan_job(job)
@@ -99,6 +108,9 @@ class Simulation:
             self._at(visit.at, self._visit, visit)
         self._at(self.end, self._stop_jobs)
         self._afterwards()
+
+    def go_on(self) -> History:
+        """From wherever it is to the end."""
         while self._heap:
             real, _, _, handle, args = heapq.heappop(self._heap)
             self.time.real = max(real, self.time.real)
@@ -110,6 +122,8 @@ class Simulation:
             if self.at_rest is not None and self.time.real >= self._rests_at and self.machine.at_rest:
                 self._rests_at = self.time.real + int(self.plan.window * DAY)
                 self._rest(self.at_rest)
+            if self.dead is not None and self.machine.life is None:
+                self.dead()
         self._finish()
         return self.history
 
@@ -122,7 +136,8 @@ class Simulation:
         return {args[0].rid for _, _, _, handle, args in self._heap if handle == self._send and args[0].rid}
 
     def _at(self, real: int, handle: Callable[..., None], *args: Any, urgency: int = 1) -> None:
-        heapq.heappush(self._heap, (real, urgency, next(self._n), handle, args))
+        self._n_planned += 1
+        heapq.heappush(self._heap, (real, urgency, self._n_planned, handle, args))
 
     def _afterwards(self) -> None:
         machine = self.machine
@@ -130,7 +145,7 @@ class Simulation:
             machine.committing = True
             slow = machine.random.random() < 0.02
             takes = machine.random.randrange(3 * MS, 1200 * MS if slow else 150 * MS)
-            self._at(self.time.real + takes, self._commit, machine.life)
+            self._at(self.time.real + takes, self._commit, machine.n_lives)
         if machine.round_at is not None and machine.round_at != self._armed:
             self._armed = machine.round_at
             self._at(max(machine.round_at, self.time.real), self._round, machine.round_at, urgency=2)
@@ -157,8 +172,8 @@ class Simulation:
         if looked is not None:
             self._say("look", micros(looked.watermark))
 
-    def _commit(self, life: Any) -> None:
-        if self.machine.life is life:
+    def _commit(self, life: int) -> None:
+        if self.machine.life is not None and self.machine.life.number == life:
             self.machine.commit()
             self._say("commit")
 
@@ -173,18 +188,25 @@ class Simulation:
             self.machine.go_on(door_first=True)
         self.machine.commit()
         self.machine.look()
-        self.history.digest = self._log.hexdigest()
+        self.history.digest = self._log.hex()
 
     # --- what is there at the beginning
 
     def _furnish(self) -> None:
         pids = self.machine.store.apply(self._make)
-        cursor = self.history.engine.raw_connection().cursor()
-        cursor.executescript(WATCH_FLIPS)
-        query = SEEN.format(pids=",".join(map(str, pids)))
-        self._fetch = lambda: list(cursor.execute(query, (self._seen,)))
+        self._of_flips = SEEN.format(pids=",".join(map(str, pids)))
+        self.watch_flips()
         self.machine.observe = self._see_flips
         self.machine.start()
+
+    def watch_flips(self) -> None:
+        """What is remembered of new flips stands beside the database, and begins anew with each connection to it."""
+        with self.history.engine.connect() as connection:
+            cursor = driver_of(connection).cursor()
+        cursor.executescript(WATCH_FLIPS)
+        if self._seen:
+            cursor.execute("INSERT INTO temp.seen (n) VALUES (?)", (self._seen,))
+        self._cursor = cursor
 
     def _make(self, tx: Tx) -> list[int]:
         ids, at, pids = self._people, self.time.now(), []
@@ -361,7 +383,9 @@ class Simulation:
     # --- what came of it
 
     def _see_flips(self) -> None:
-        for n, check_id, flip_no, from_status, to_status, at, reason, retracts in self._fetch():
+        assert self._cursor is not None
+        found = list(self._cursor.execute(self._of_flips, (self._seen,)))
+        for n, check_id, flip_no, from_status, to_status, at, reason, retracts in found:
             self._seen = n
             index = self._job_of[check_id]
             step = self.machine.step
@@ -370,4 +394,4 @@ class Simulation:
             self._say("flip", index, flip_no, from_status, to_status, at, reason, retracts)
 
     def _say(self, what: str, *facts: object) -> None:
-        self._log.update(f"{self.time.real} {self.time.offset} {what} {facts}\n".encode())
+        self._log = sha256(self._log + f"{self.time.real} {self.time.offset} {what} {facts}\n".encode()).digest()
