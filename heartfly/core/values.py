@@ -106,7 +106,7 @@ class Run:
 
     def began_after(self, signal: Signal) -> bool:
         """Whether the signal was sent before the run began, so that it cannot be its end."""
-        if self.order is not None:
+        if self.order is not None and signal.order[1] != ELSEWHERE:
             return signal.is_before(self.order)
         return self.started_at is not None and self.started_at > signal.at
 

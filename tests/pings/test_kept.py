@@ -136,6 +136,19 @@ async def test_of_two_kept_pings_that_come_the_wrong_way_round_the_newer_counts(
     assert (T0 + 49 * MINUTE, T0 + HOUR + 59 * MINUTE) == (row.last_end_at, row.goes_down_at)
 
 
+async def test_a_kept_end_from_before_a_run_began_does_not_end_it(scene: Scene) -> None:
+    check = await scene.world.check(T0)
+    await scene.tower.go(T0 + 20 * MINUTE)
+    await scene.ping(check, "/start")
+    await scene.tower.go(T0 + 21 * MINUTE)
+
+    await scene.ping(check, query="ago=600")
+
+    assert [("ok", T0 + 11 * MINUTE, None), (None, None, T0 + 20 * MINUTE)] == [
+        (run.outcome, run.ended_at, run.started_at) for run in await scene.world.runs(check)
+    ]
+
+
 async def test_the_same_ping_again_is_no_second_alarm(scene: Scene) -> None:
     check = await scene.world.check(T0)
     await scene.ping(check)
