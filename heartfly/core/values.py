@@ -129,7 +129,7 @@ number."""
 def came_before(one: Order, other: Order) -> bool:
     """Which of two signals came first: within a node by its sequence, which no clock step can turn round.
 
-    Of two that happened elsewhere their times say it: the lives of processes count anew, and may hear them in any order.
+    Of two that happened elsewhere their times say it: each process counts anew, and hears them in any order.
     """
     if one[1] == other[1] != ELSEWHERE:
         return one[2] < other[2]
