@@ -3,7 +3,7 @@
 BIN := $(if $(wildcard .venv/bin/python),.venv/bin/,)
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots pictures simulate mutants mutation fuzz faults nightly release lock audit sbom docs
+.PHONY: help check lint types contracts test test-all serve migration bench bench-pages screenshots pictures simulate interleave mutants mutation fuzz faults nightly release lock audit sbom docs
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-11s %s\n", $$1, $$2 }'
@@ -48,6 +48,9 @@ pictures: ## do the pages look as they did? compared with bench/kept: make pictu
 
 simulate: ## replay seeded months of checks, outages and clock steps: make simulate [seeds=10]
 	$(BIN)python -m bench.simulate --seeds $(or $(seeds),10)
+
+interleave: ## look at every order in which pings, the judge, the clock and a kill can meet at a deadline
+	$(BIN)python -m bench.interleave --most $(or $(most),10000000)
 
 mutants: ## put in bugs on purpose, one at a time: at least two tests must catch each
 	$(BIN)python -m tests.mutants.run

@@ -64,6 +64,11 @@ NIGHTLY = (
     _tests("three nodes", "tests/faults/test_three_nodes.py", "tests/faults/test_networks.py"),
     Step("three nodes in virtual time", ["-m", "bench.simulate_nodes", "--seed", "1", "--faults", "1000"]),
     Step("a hundred years", ["-m", "bench.simulate", "--seeds", "100", "--checks", "100", "--days", "365"]),
+    _tests("stories on SQLite", "tests/states/test_states.py", "-k", "twice and sqlite", STEPS="1000000"),
+    _tests(
+        "stories of checks on PostgreSQL", "tests/states/test_states.py", "-k", "twice and postgres", STEPS="200000"
+    ),
+    Step("orders at a deadline", ["-m", "bench.interleave", "--most", "1000000000"]),
     _tests("events and kills", "tests/faults/test_events_killed.py"),
     _tests("clock changes in all zones", "tests/core/test_cron_zones.py", SEARCH="1"),
     _tests("restore", "tests/faults/test_restore.py"),
@@ -75,6 +80,7 @@ NIGHTLY = (
 RELEASE = (
     *NIGHTLY,
     _tests("every other fault", "tests/faults", "--deselect", "tests/faults/test_kill.py"),
+    _tests("a million steps on PostgreSQL", "tests/states/test_states.py", "-k", "twice and postgres", STEPS="1000000"),
     _tests("connections over restarts", "tests/faults/test_networks.py", "-k", "restarted", CONNECTIONS="100000"),
     _tests(
         "ten million events",

@@ -106,7 +106,7 @@ class Run:
 
     def began_after(self, signal: Signal) -> bool:
         """Whether the signal was sent before the run began, so that it cannot be its end."""
-        if self.order is not None:
+        if self.order is not None and signal.order[1] != ELSEWHERE:
             return signal.is_before(self.order)
         return self.started_at is not None and self.started_at > signal.at
 
@@ -127,8 +127,11 @@ number."""
 
 
 def came_before(one: Order, other: Order) -> bool:
-    """Which of two signals came first: within a node by its sequence, which no clock step can turn round."""
-    if one[1] == other[1]:
+    """Which of two signals came first: within a node by its sequence, which no clock step can turn round.
+
+    Of two that happened elsewhere their times say it: each process counts anew, and hears them in any order.
+    """
+    if one[1] == other[1] != ELSEWHERE:
         return one[2] < other[2]
     return one < other
 

@@ -160,7 +160,12 @@ class Beat:
         accounted for once is not looked at again: after a clock that was set back, its times may lie ahead of ours.
         """
         last_life = nodes.c.fenced_at.is_(None)
-        heard = tx.conn.execute(sa.select(sa.func.max(nodes.c.heard_through)).where(last_life)).scalar()
+        # Since the first of those that died, another may have come and left before it could fence him: it heard what
+        # came to it, and nobody knows what did not. Those that left had written down all that they had heard.
+        died = sa.func.min(nodes.c.heard_through).filter(nodes.c.left_at.is_(None))
+        heard = tx.conn.execute(
+            sa.select(sa.func.coalesce(died, sa.func.max(nodes.c.heard_through))).where(last_life)
+        ).scalar()
         if heard is None:
             return
         if heard < now:

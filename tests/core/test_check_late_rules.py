@@ -9,7 +9,7 @@ import pytest
 
 from heartfly.core.check import after_ping, needs_past, pause, resume
 from heartfly.core.gates import Broken, Gate, Level, Op
-from heartfly.core.values import Check, Past, Run, came_before, replace
+from heartfly.core.values import ELSEWHERE, Check, Past, Run, came_before, replace
 from heartfly.core.words import AlertKind, PingKind, Reason, RunOutcome, Status
 from tests.factories import (
     GRACE,
@@ -60,6 +60,8 @@ def test_within_a_node_the_sequence_decides_and_between_nodes_the_time() -> None
     assert came_before((early, 2, 8), (late, 1, 7))
     assert not came_before((late, 1, 7), (early, 2, 8))
     assert came_before((early, 1, 8), (early, 2, 7))
+    assert came_before((early, ELSEWHERE, 8), (late, ELSEWHERE, 7))
+    assert not came_before((late, ELSEWHERE, 7), (early, ELSEWHERE, 8))
 
 
 @pytest.mark.parametrize("kind", [PingKind.SUCCESS, PingKind.FAIL, PingKind.START])

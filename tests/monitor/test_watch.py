@@ -706,6 +706,21 @@ async def test_a_clean_leave_while_others_serve_leaves_no_gap(world: World, towe
     assert [] == await blind(world)
 
 
+async def test_who_came_and_left_before_a_dead_node_was_fenced_hides_no_deafness(world: World, tower: Tower) -> None:
+    """Between the death of the first and the start of the second nobody heard, and nobody had said so yet."""
+    await tower.watcher.round()
+    second = Tower(world, SimClock(T0 + 4 * SECOND), node_id=2)
+    await second.watcher.join()
+    await second.watcher.leave()
+
+    await Tower(world, SimClock(T0 + HOUR), node_id=3).watcher.join()
+
+    if world.db.on_postgres:
+        assert [(T0, T0 + HOUR)] == await blind(world)
+    else:  # one process owns the file: the second knew that the first was dead
+        assert [(T0, T0 + 4 * SECOND), (T0 + 4 * SECOND, T0 + HOUR)] == await blind(world)
+
+
 async def test_blind_time_is_counted_when_it_is_committed(world: World, tower: Tower) -> None:
     told: list[tuple[int, float]] = []
     tower.beat._count = lambda n, seconds: told.append((n, seconds))

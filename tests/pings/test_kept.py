@@ -107,6 +107,48 @@ async def test_the_end_of_a_kept_start_may_come_by_itself_and_the_other_way_roun
     assert [120, 240] == [(await scene.world.runs(check))[0].duration_us // 1_000_000 for check in (one, other)]
 
 
+async def test_a_kept_ping_that_a_restarted_process_hears_is_newer_than_one_from_before_the_restart(
+    scene: Scene,
+) -> None:
+    """Each process counts what it hears from 1."""
+    check = await scene.world.check(T0)
+    await scene.ping(check)
+    await scene.tower.go(T0 + 20 * MINUTE)
+    await scene.ping(check, query="ago=60")
+    restarted = Scene(scene.world, scene.clock)
+    await scene.tower.go(T0 + 50 * MINUTE)
+
+    await restarted.ping(check, query="ago=60")
+
+    row = await scene.world.row(check)
+    assert (T0 + 49 * MINUTE, T0 + HOUR + 59 * MINUTE) == (row.last_end_at, row.goes_down_at)
+
+
+async def test_of_two_kept_pings_that_come_the_wrong_way_round_the_newer_counts(scene: Scene) -> None:
+    check = await scene.world.check(T0)
+    await scene.ping(check)
+    await scene.tower.go(T0 + 50 * MINUTE)
+
+    await scene.ping(check, query="ago=60")
+    await scene.ping(check, query="ago=1800")
+
+    row = await scene.world.row(check)
+    assert (T0 + 49 * MINUTE, T0 + HOUR + 59 * MINUTE) == (row.last_end_at, row.goes_down_at)
+
+
+async def test_a_kept_end_from_before_a_run_began_does_not_end_it(scene: Scene) -> None:
+    check = await scene.world.check(T0)
+    await scene.tower.go(T0 + 20 * MINUTE)
+    await scene.ping(check, "/start")
+    await scene.tower.go(T0 + 21 * MINUTE)
+
+    await scene.ping(check, query="ago=600")
+
+    assert [("ok", T0 + 11 * MINUTE, None), (None, None, T0 + 20 * MINUTE)] == [
+        (run.outcome, run.ended_at, run.started_at) for run in await scene.world.runs(check)
+    ]
+
+
 async def test_the_same_ping_again_is_no_second_alarm(scene: Scene) -> None:
     check = await scene.world.check(T0)
     await scene.ping(check)

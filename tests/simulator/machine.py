@@ -22,7 +22,7 @@ from heartfly.clock import Clock
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Changes, Tx
 from heartfly.db.database import Database
-from heartfly.db.group_commit import Priority, each_alone
+from heartfly.db.group_commit import Priority, WriteSession, each_alone
 from heartfly.db.ids import IdSource
 from heartfly.db.sqlite import SqliteSession, driver_of
 from heartfly.db.types import instant, micros
@@ -97,7 +97,7 @@ class Time(Clock):
 class Store:
     """The database as rooms see it, each write at once and alone. Tells what each committed write changed."""
 
-    def __init__(self, session: SqliteSession) -> None:
+    def __init__(self, session: WriteSession) -> None:
         self._session = session
         self._driver: sqlite3.Connection | None = None
         self.committed: Callable[[Changes], None] | None = None
@@ -112,7 +112,7 @@ class Store:
         return result
 
     def ask(self, question: str, *values: int) -> int | None:
-        """A number, or microseconds. Straight to the driver: the surroundings ask more often than anything happens."""
+        """A number, or microseconds; of SQLite only. Straight to the driver: the surroundings ask most often."""
         if self._driver is None:
             self._driver = self._session.attempt(lambda tx: driver_of(tx.conn))  # there is but one, in memory
         row = self._driver.execute(question, values).fetchone()
