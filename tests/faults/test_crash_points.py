@@ -208,7 +208,7 @@ class Enumeration:
         story = Story(place, server, self.seed, point.tracer(folder / "heartfly-data", folder / "strace.log"))
         try:
             self.figures += await story.told()
-        except Exception as error:
+        except (AssertionError, OSError) as error:
             error.add_note(f"It was killed at {point}, in {folder}")
             self.broken.append(error)
             return
