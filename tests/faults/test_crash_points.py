@@ -2,8 +2,8 @@
 
 The story: a run that goes well and one that hangs, a job that fails and gets well, one that falls silent, and a webhook
 for each flip. Whoever heard no 2xx says it again; who finds the server dead starts it on what is left. In the end all
-six promises of auditor.py are held. Few points are drawn with every test run; HEARTFLY_CRASH_POINTS=every takes the
-first of each kind, the second, and so on, until a story goes through: so there is none that was left out.
+six promises of auditor.py are held. HEARTFLY_CRASH_POINTS says how many points are drawn; `every` takes the first of
+each kind, the second, and so on, until a story goes through: so there is none that was left out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -228,9 +228,11 @@ class Enumeration:
 
 
 def drawn(rng: random.Random, n: int) -> list[Point]:
-    """One by which pings are written, and others by lot."""
-    kinds = [KINDS[0], *rng.sample(KINDS[1:], n - 1)]
-    return [Point(kind, rng.randint(1, kind.about)) for kind in kinds]
+    """First one by which pings are written, then by lot; of each kind as many as of another, if it has so many."""
+    others = rng.sample(KINDS[1:], len(KINDS) - 1)
+    left = {kind: rng.sample(range(1, kind.about + 1), kind.about) for kind in (KINDS[0], *others)}
+    in_turn = (Point(kind, left[kind].pop()) for _ in count() for kind in left if left[kind])
+    return list(islice(in_turn, min(n, sum(map(len, left.values())))))
 
 
 async def recorded(place: Place, folder: Path, seed: int) -> Recorded:
