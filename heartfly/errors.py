@@ -74,6 +74,19 @@ class OverloadedError(HeartflyError):
         self.retry_after = retry_after
 
 
+def run_out(error: BaseException) -> OverloadedError | None:
+    """What the caller is told if the machine has no more memory, or no thread to give, which needs some. None: it is
+    not that.
+    """
+    if isinstance(error, MemoryError) or (type(error) is RuntimeError and str(error) == _NO_THREAD):
+        return OverloadedError("there is no memory for it now")
+    return None
+
+
+_NO_THREAD = "can't start new thread"
+"""CPython's words; it has no kind of error for that."""
+
+
 class AwayError(OverloadedError):
     """The database cannot be reached. `maybe`: the lane and number of the batch in which it was stored all the same, if
     that was committed; None: it was not.

@@ -1,11 +1,16 @@
-"""Errors of ours, whatever they are made of, are the same where they come out of another process."""
+"""Errors of ours, whatever they are made of, are the same where they come out of another process.
+
+What the machine has no more of is nobody's fault, and who asked may come again.
+"""
 
 from __future__ import annotations
 
 import pickle
+import threading
 
 import pytest
 
+from heartfly.api import problems
 from heartfly.errors import (
     ConflictError,
     DeliveryError,
@@ -15,6 +20,7 @@ from heartfly.errors import (
     NotFoundError,
     OverloadedError,
     TooManyRequestsError,
+    run_out,
 )
 
 WRONG = InvalidValueError("amount", "must be a number", others=[InvalidValueError("unit", "is missing")])
@@ -36,3 +42,21 @@ def test_an_error_is_the_same_after_its_way_between_processes(error: HeartflyErr
     assert (type(error), str(error)) == (type(again), str(again))
     mine, theirs = ({name: repr(value) for name, value in vars(one).items()} for one in (error, again))
     assert mine == theirs
+
+
+def test_who_asks_for_what_there_is_no_memory_for_may_come_again() -> None:
+    problem, headers = problems.of_error(MemoryError())
+
+    assert (503, {"Retry-After": "5"}) == (problem.status, headers)
+
+
+def test_a_thread_that_cannot_be_begun_is_told_by_cpythons_words() -> None:
+    most = threading.stack_size(1 << 50)  # more than any machine maps
+    try:
+        with pytest.raises(RuntimeError) as raised:
+            threading.Thread(target=print).start()
+    finally:
+        threading.stack_size(most)
+
+    assert run_out(raised.value) is not None
+    assert run_out(RuntimeError("a fault of ours")) is None

@@ -24,7 +24,7 @@ from heartfly.core import coverage
 from heartfly.core import metrics as figures
 from heartfly.core.causes import LONGEST_HOST
 from heartfly.core.words import PingKind
-from heartfly.errors import HeartflyError, InvalidValueError, OverloadedError, StoreError
+from heartfly.errors import HeartflyError, InvalidValueError, OverloadedError, StoreError, run_out
 from heartfly.logs import line, logger
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.request import END_BYTES, OLDEST, BySlug, ByUuid, PingOutcome, PingRequest, Target
@@ -182,6 +182,10 @@ class PingDoor:
             self._come_again(error, method, received_at)
             await _answer(send, 503, b"try again later", [(b"retry-after", b"30")])
         except Exception as error:  # the log is told; the client hears that nothing was stored, and tries again
+            if (without := run_out(error)) is not None:
+                self._come_again(without, method, received_at)
+                await _answer(send, 503, b"try again later", [(b"retry-after", str(without.retry_after).encode())])
+                return
             # No blind interval comes of it: a ping that meets a fault of ours must not excuse all other checks.
             self._count("failed")
             log.exception("ping", error=repr(error))

@@ -30,6 +30,7 @@ from heartfly.errors import (
     StoreError,
     TooManyRequestsError,
     UnauthenticatedError,
+    run_out,
 )
 from heartfly.logs import logger
 
@@ -119,6 +120,9 @@ def _problem(error: Exception) -> tuple[Problem, dict[str, str]]:
     if isinstance(error, _AWAY):
         log.warning("database", error=type(error).__name__, cause=str(error.__cause__ or "")[:300])
         return make(503, "the database is away; try again"), {"Retry-After": "5"}
+    if (refused := run_out(error)) is not None:
+        log.warning("memory", error=repr(error))
+        return _of_ours(refused)
     return make(500, "something went wrong in Heartfly; it is in its log"), {}
 
 

@@ -3,8 +3,8 @@
 One thread owns the one writing connection. It takes whatever arrived while the last commit was on the disk and its
 callers were told, in order of priority, and commits it together; an idle server commits at once, with whatever else the
 event loop had in its hands: there is no fixed delay. A handler's failure rolls the batch back and each item is tried
-again alone, so that a poisoned one fails by itself. The queue is bounded: full means "not now", never a silent loss.
-What the items mean is not decided here.
+again alone, so that a poisoned one fails by itself. Each priority has a queue of its own, which is bounded: full means
+"not now", never a silent loss, and pings without end refuse no alert. What the items mean is not decided here.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class _Entry:
 
 
 class GroupCommitter:
-    """`submit` waits for the commit; at most `capacity` items wait at a time, at most `timeout_s` each."""
+    """`submit` waits for the commit; at most `capacity` items of each priority wait, at most `timeout_s` each."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class GroupCommitter:
                 raise self.broken
             if self._stopping:
                 raise OverloadedError("Heartfly is stopping")
-            if self._n_queued >= self._capacity:
+            if len(self._queues[priority]) >= self._capacity:
                 self._refused_at = self._clock.monotonic()
                 raise OverloadedError("too many writes are waiting", retry_after=2)
             self._queues[priority].append(entry)

@@ -24,6 +24,8 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 _MOST_WAITING = 8
+_LOOK_S = 1.0
+"""How often whoever waits looks whether anybody is left who would tell him."""
 _NICE = 10
 """Behind whatever else wants the processor."""
 
@@ -47,7 +49,7 @@ class Hands:
         pool = self._pool
         self._n_waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(pool, _call, function, args, kwargs)
+            return await _told(pool, asyncio.get_running_loop().run_in_executor(pool, _call, function, args, kwargs))
         except BrokenProcessPool as error:
             if self._pool is pool:
                 self._pool = None
@@ -77,6 +79,27 @@ class Hands:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in multiprocessing.active_children():
                 child.kill()
+
+
+async def _told(pool: ProcessPoolExecutor, result: asyncio.Future[Result]) -> Result:
+    """The result. BrokenProcessPool: the process died, or the thread that speaks with it: where no memory is left it
+    cannot begin another that it needs, ends, and breaks the pool for nobody.
+    """
+    try:
+        while not result.done():
+            await asyncio.wait({result}, timeout=_LOOK_S)
+            if not result.done() and _is_deserted(pool):
+                for child in [*(pool._processes or {}).values()]:  # noqa: SLF001 - nobody else would end it
+                    child.kill()
+                raise BrokenProcessPool("the thread that speaks with the process died")
+        return result.result()
+    finally:
+        result.cancel()
+
+
+def _is_deserted(pool: ProcessPoolExecutor) -> bool:
+    speaker = getattr(pool, "_executor_manager_thread", None)  # None: it was let go, or is not begun yet
+    return speaker is not None and not speaker.is_alive()
 
 
 def timed(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> tuple[Result, float]:

@@ -239,6 +239,8 @@ async def test_a_body_that_broke_off_is_no_ping(world: World, client: Client, in
     [
         (OverloadedError("full", retry_after=2), 503, b"2"),
         (StoreError("broken"), 503, b"30"),
+        (MemoryError(), 503, b"5"),
+        (RuntimeError("can't start new thread"), 503, b"5"),
         (RuntimeError("a fault of ours"), 500, None),
     ],
 )

@@ -214,6 +214,25 @@ async def test_a_full_queue_refuses_at_once(small: Callable[..., GroupCommitter]
     await asyncio.gather(first, second)
 
 
+@pytest.mark.parametrize("other", [Priority.JUDGING, Priority.EDITS, Priority.BULK])
+async def test_a_queue_full_of_pings_refuses_no_beat_and_no_alert(
+    small: Callable[..., GroupCommitter], other: Priority
+) -> None:
+    gate = Gate()
+    committer = small(capacity=1)
+    first = asyncio.ensure_future(committer.submit(gate, None, priority=Priority.PINGS))
+    await asyncio.to_thread(gate.entered.wait, 20)
+    second = committer.enter(gate, "a ping", priority=Priority.PINGS)
+
+    beat = committer.enter(gate, "a beat", priority=other)
+    with pytest.raises(OverloadedError):
+        committer.enter(gate, "another", priority=other)
+    with pytest.raises(OverloadedError):
+        committer.enter(gate, "another ping", priority=Priority.PINGS)
+    gate.open.set()
+    assert (None, "a ping", "a beat") == (await first, await second, await beat)
+
+
 async def test_a_wait_ends_at_its_limit_and_what_still_queued_is_not_stored(
     small: Callable[..., GroupCommitter],
 ) -> None:
