@@ -64,7 +64,13 @@ def _with_ids(found: Any) -> Any:
         return [_with_ids(one) for one in found]
     if not isinstance(found, dict):
         return found
-    return {name: _of_hex(value) if name in _IDS else _with_ids(value) for name, value in found.items()}
+    return {_utf8(name): _of_hex(value) if name in _IDS else _with_ids(value) for name, value in found.items()}
+
+
+def _utf8(name: str) -> str:
+    """UnicodeEncodeError, which is a ValueError: it holds half a surrogate pair, of which protobuf's tables break."""
+    name.encode()
+    return name
 
 
 def _of_hex(value: Any) -> str:

@@ -379,6 +379,7 @@ async def test_logs_are_answered_with_what_becomes_of_them(house: House) -> None
         (b"[]", [AS_JSON], 400, "OTLP as JSON"),
         (b'{"resourceSpans": 7, "resourceMetrics": 7, "resourceLogs": 7}', [AS_JSON], 400, "OTLP as JSON"),
         (b'{"traceId": "zz"}', [AS_JSON], 400, "hexadecimal"),
+        (b'{"\\ud800": 7}', [AS_JSON], 400, "OTLP as JSON"),
         (b"[" * 500, [AS_JSON], 400, "nested"),
         (b'{"x": [' + b"{}," * 60_000 + b"{}]}", [AS_JSON], 422, "more than 50000 objects"),
         (b"", [("Content-Type", "text/plain")], 422, "Content-Type"),
