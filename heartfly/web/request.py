@@ -253,9 +253,9 @@ class PageRequest(Request[None, None, State]):
     async def _parts(self) -> list[tuple[str, Any]]:
         if not _is_multipart(self):
             return []
+        if not are_utf8(await self.body(), self.content_type[1].get("boundary", "")):
+            raise InvalidValueError("", "the form is no text in UTF-8")
         try:
-            if not are_utf8(await self.body(), self.content_type[1].get("boundary", "")):
-                raise UnicodeError
             parts = list((await self.form()).multi_items())
         except (UnicodeError, LookupError):
             raise InvalidValueError("", "the form is no text in UTF-8") from None
