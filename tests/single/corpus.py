@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -23,7 +23,7 @@ from heartfly.api.parameters import _parameters
 from heartfly.web import pages
 from tests.api.test_api_hostile_bodies import FIELDS
 from tests.api.test_api_tenants import ROUTES as NATIVE
-from tests.single import bodies, doors, nasty
+from tests.single import bodies, doors, nasty, whole
 from tests.single.site import Case, Site
 from tests.web.test_gates import FORMS as OF_GATES
 from tests.web.test_gates import PAGES
@@ -102,8 +102,19 @@ def _of_api(site: Site, route: Route, names: frozenset[str]) -> Iterator[Case]:
         return
     for i, (text, _) in enumerate(FIELDS.get(route, ())):
         yield Case(f"hostile body {i}", method, path, text.encode(), headers)
-    for name, raw in in_json(body, [(name,) for name in _properties(route)]):
-        yield Case(name, method, path, raw, headers)
+    for what, query, raw in _large(route):
+        yield Case(f"large: {what}", method, path + query, raw, headers)
+    for i, one in enumerate((body, *whole.BODIES.get(route, ()))):
+        told = f"whole {i}, " if i else ""
+        if i:
+            yield Case(f"{told}as it is", method, path, json.dumps(one).encode(), headers)
+        for name, make in in_json(one, () if i else [(name,) for name in _properties(route)]):
+            yield Case(told + name, method, path, make, headers)
+
+
+@cache
+def _large(of: Route) -> list[tuple[str, str, bytes]]:
+    return [(what, query, raw) for route, what, query, raw in whole.large() if route == of]
 
 
 def in_json(
