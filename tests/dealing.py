@@ -52,6 +52,7 @@ LONGEST = (
     "tests/web/test_tasks_alerts.py",
     "tests/e2e/test_pages_run.py",
     "tests/stories/test_nights.py",
+    "tests/single/test_single_requests.py",
     "tests/monitor/test_volume_guard.py",
 )
 """They take about a minute and more; those that wait most of their time are among them."""

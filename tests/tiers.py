@@ -74,6 +74,7 @@ NIGHTLY = (
     _tests("clock changes in all zones", "tests/core/test_cron_zones.py", SEARCH="1"),
     _tests("restore", "tests/faults/test_restore.py"),
     _tests("migrations that are killed", "tests/db/test_migrate.py"),
+    _tests("single requests", "tests/single", SINGLE="1"),
     Step("storm", ["-m", "bench", "storm", "--strict"]),
     Step("seeded bugs", ["-m", "tests.mutants.run"]),
     *_fuzzed(900),

@@ -13,29 +13,36 @@ from typing import Any
 
 from heartfly.api.body import NotJsonError
 from heartfly.core.events import read, read_yielding
-from heartfly.core.nesting import MAX_DEPTH, too_deep
+from heartfly.core.nesting import MAX_DEPTH, too_deep, too_many
 from heartfly.errors import InvalidValueError
 from heartfly.usage.ingest import MAX_EVENTS, Unreadable
 
 MAX_BYTES = 4 * 1024 * 1024
 """Of a body, and of what comes out of a packed one."""
+MOST_OF_ONE = 256 * 1024
+"""Of a body that is one event: its properties have at most 32 KiB, and JSON may spell a byte by six."""
+MOST_VALUES = 300_000
+"""In a body. So many has nobody: 2,000 events of 100 properties have 210,000."""
 LARGE = 256 * 1024
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 _PIECE = 64 * 1024
 
 
 class BodyTooLargeError(InvalidValueError):
-    """There is more than MAX_BYTES of it once it is unpacked."""
+    """There is more than `most` bytes of it once it is unpacked."""
 
-    def __init__(self) -> None:
-        super().__init__("", f"the body is larger than {MAX_BYTES // 1024 // 1024} MiB")
+    def __init__(self, most: int) -> None:
+        limit = f"{most // 1024 // 1024} MiB" if most >= 1024 * 1024 else f"{most // 1024} KiB"
+        super().__init__("", f"the body is larger than {limit}")
 
 
-async def events_of(raw: bytes, *, media_type: str = "", encoding: str = "") -> list[Any]:
+async def events_of(raw: bytes, *, media_type: str = "", encoding: str = "", most: int = MAX_BYTES) -> list[Any]:
     """As `events_in`. What is large is read in a thread, so that others are served meanwhile."""
     if not is_large(raw, encoding):
-        return events_in(raw, media_type=media_type, encoding=encoding)
-    return await asyncio.to_thread(events_in, raw, media_type=media_type, encoding=encoding, reader=read_yielding)
+        return events_in(raw, media_type=media_type, encoding=encoding, most=most)
+    return await asyncio.to_thread(
+        events_in, raw, media_type=media_type, encoding=encoding, reader=read_yielding, most=most
+    )
 
 
 def is_large(raw: bytes, encoding: str) -> bool:
@@ -44,16 +51,23 @@ def is_large(raw: bytes, encoding: str) -> bool:
 
 
 def events_in(
-    raw: bytes, *, media_type: str = "", encoding: str = "", reader: Callable[[str], Any] = read
+    raw: bytes,
+    *,
+    media_type: str = "",
+    encoding: str = "",
+    reader: Callable[[str], Any] = read,
+    most: int = MAX_BYTES,
 ) -> list[Any]:
     """What stands in the place of each event, in order; lines that are no JSON are `Unreadable`.
 
-    `media_type` and `encoding`: the headers, as they came. NotJsonError, BodyTooLargeError, InvalidValueError.
+    `media_type` and `encoding`: the headers, as they came. `most`: bytes, once it is unpacked. NotJsonError,
+    BodyTooLargeError, InvalidValueError.
     """
-    content = unpacked(raw, encoding)
+    content = unpacked(raw, encoding, most=most)
     if media_type.partition(";")[0].strip().lower() in _LINES:
         lines = [line for line in content.split(b"\n") if line.strip()]
         demand_few(lines)  # before they are read: of two million that takes half a minute
+        _demand_few_values(content)
         return [_line(line, reader) for line in lines]
     found = _events(document(content, reader))
     demand_few(found)
@@ -66,10 +80,16 @@ def demand_few(found: Sized) -> None:
         raise InvalidValueError("", f"the body holds {len(found)} events; at most {MAX_EVENTS} come in one request")
 
 
+def _demand_few_values(content: bytes) -> None:
+    if too_many(content, MOST_VALUES):
+        raise InvalidValueError("", f"the body holds more than {MOST_VALUES} values; send less at once")
+
+
 def document(content: bytes, reader: Callable[[str], Any]) -> Any:
-    """What it holds, whatever that is. NotJsonError."""
+    """What it holds, whatever that is. NotJsonError, InvalidValueError: it holds too much."""
     if too_deep(content):
         raise NotJsonError(f"the body must be JSON, nested at most {MAX_DEPTH} deep")
+    _demand_few_values(content)
     try:
         return reader(_text(content))
     except (ValueError, RecursionError) as error:
@@ -102,30 +122,30 @@ def _text(content: bytes) -> str:
     return content.decode("utf-8-sig", "surrogatepass")
 
 
-def unpacked(raw: bytes, encoding: str) -> bytes:
+def unpacked(raw: bytes, encoding: str, *, most: int = MAX_BYTES) -> bytes:
     """BodyTooLargeError, InvalidValueError: it is packed otherwise, or wrongly."""
     match encoding.strip().lower():
         case "" | "identity":
             content = raw
         case "gzip" | "x-gzip":
-            content = _of_gzip(raw)
+            content = _of_gzip(raw, most)
         case other:
             raise InvalidValueError("Content-Encoding", f"must be gzip, or none: {other[:40]!r} is not read")
-    if len(content) > MAX_BYTES:
-        raise BodyTooLargeError
+    if len(content) > most:
+        raise BodyTooLargeError(most)
     return content
 
 
-def _of_gzip(raw: bytes) -> bytes:
-    """Never more than MAX_BYTES and a piece are unpacked, however much is promised. One stream, whole."""
+def _of_gzip(raw: bytes, most: int) -> bytes:
+    """Never more than `most` and a piece are unpacked, however much is promised. One stream, whole."""
     unpacking, found = zlib.decompressobj(wbits=31), bytearray()
     try:
         rest = raw
         while rest and not unpacking.eof:
             found += unpacking.decompress(rest, _PIECE)
             rest = unpacking.unconsumed_tail
-            if len(found) > MAX_BYTES:
-                raise BodyTooLargeError
+            if len(found) > most:
+                raise BodyTooLargeError(most)
     except zlib.error as error:
         raise InvalidValueError("Content-Encoding", f"the body is not what gzip makes: {error}") from error
     if not unpacking.eof or unpacking.unused_data:

@@ -15,7 +15,8 @@ from litestar import Request, Response
 from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
 from heartfly.api import problems
-from heartfly.api.event_bodies import demand_few, events_of, is_large
+from heartfly.api.body import NotJsonError
+from heartfly.api.event_bodies import MAX_BYTES, demand_few, events_of, is_large
 from heartfly.api.problems import Problem
 from heartfly.api.request import ApiRequest
 from heartfly.core.events import written
@@ -29,6 +30,14 @@ Headers = dict[str, str]
 async def body_of(request: ApiRequest) -> list[Any]:
     """What stands in the place of each event. As `events_in`."""
     return await events_of(await request.body(), encoding=_encoding(request))
+
+
+async def object_of(request: ApiRequest, *, most: int = MAX_BYTES) -> dict[str, Any]:
+    """The same, of a body that is one object. `most`: bytes of it. NotJsonError: it is none."""
+    found = await events_of(await request.body(), encoding=_encoding(request), most=most)
+    if len(found) != 1 or not isinstance(found[0], dict):
+        raise NotJsonError("the body must be an object")
+    return found[0]
 
 
 async def take(request: ApiRequest, found: Sequence[Any], wire: str) -> list[Told]:

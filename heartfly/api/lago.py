@@ -19,9 +19,8 @@ from litestar.params import FromPath, QueryParameter
 from litestar.types import Guard
 
 from heartfly.accounts.guards import INGESTS
-from heartfly.api.body import NotJsonError
-from heartfly.api.event_bodies import MAX_BYTES, demand_few
-from heartfly.api.foreign import Headers, body_of, refusals, renamed, take
+from heartfly.api.event_bodies import MAX_BYTES, MOST_OF_ONE, demand_few
+from heartfly.api.foreign import Headers, object_of, refusals, renamed, take
 from heartfly.api.foreign_times import instant_of_seconds
 from heartfly.api.openmeter import name_of, source_and_id
 from heartfly.api.problems import Problem
@@ -68,7 +67,7 @@ def event_from(found: Any, now: datetime) -> Any:
 @post("/api/v1/events", opt=INGESTS, status_code=200, request_max_body_size=MAX_BYTES)
 async def ingest(request: ApiRequest) -> Response[Any]:
     """`{"event": {…}}`; answered after the commit."""
-    found = (await _object(request)).get("event")
+    found = (await object_of(request, most=MOST_OF_ONE)).get("event")
     if not isinstance(found, dict):
         raise InvalidValueError("event", "is required, and must be an object")
     now = request.api.clock.now()
@@ -82,7 +81,7 @@ async def ingest(request: ApiRequest) -> Response[Any]:
 @post("/api/v1/events/batch", opt=INGESTS, status_code=200, request_max_body_size=MAX_BYTES)
 async def ingest_batch(request: ApiRequest) -> Response[Any]:
     """`{"events": [{…}, …]}`; what is wrong is told by place."""
-    found = (await _object(request)).get("events")
+    found = (await object_of(request)).get("events")
     if not isinstance(found, list):
         raise InvalidValueError("events", "is required, and must be a list")
     demand_few(found)
@@ -110,13 +109,6 @@ async def show_event(
     if not found:
         raise NotFoundError("there is no such event")
     return Response(msgspec.json.encode({"event": _shown(found[0])}), media_type=_JSON)
-
-
-async def _object(request: ApiRequest) -> dict[str, Any]:
-    found = await body_of(request)
-    if len(found) != 1 or not isinstance(found[0], dict):
-        raise NotJsonError("the body must be an object")
-    return found[0]
 
 
 def _wrong(told: Sequence[Told]) -> dict[str, dict[str, list[str]]]:

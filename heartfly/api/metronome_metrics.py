@@ -18,8 +18,8 @@ from heartfly.api.foreign_meters import meter_of_property, property_of, told_in
 from heartfly.api.paging import cursor_of, cut, number
 from heartfly.api.parameters import UnknownParameterError
 from heartfly.api.request import ApiRequest
+from heartfly.core import text
 from heartfly.core.meters import Aggregation, Meter, PropertyFilter
-from heartfly.core.text import slugify
 from heartfly.core.versions import in_force
 from heartfly.db.changes import Tx
 from heartfly.errors import InvalidValueError
@@ -92,7 +92,8 @@ async def create_metric(request: ApiRequest, data: JSONBody[MetricIn]) -> dict[s
 
 async def _create(request: ApiRequest, name: str, meter: Meter) -> str:
     api, pid, at = request.api, request.caller.pid, request.api.clock.now()
-    slug, n = slugify(name, most=meters.MOST_SLUG - 4) or "metric", 1
+    name = text.name(name, field="name", most=meters.MOST_NAME)
+    slug, n = text.slugify(name, most=meters.MOST_SLUG - 4) or "metric", 1
     while True:
         wanted = meters.Wanted(slug=slug if n == 1 else f"{slug}-{n}", name=name, unit="", meter=meter)
 

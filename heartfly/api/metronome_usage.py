@@ -23,7 +23,7 @@ from heartfly.api.edges import cursor_of_edge, edge_of, not_of_this_query
 from heartfly.api.foreign_meters import exactly, number_of, told_in
 from heartfly.api.request import ApiRequest
 from heartfly.core.amounts import Amount
-from heartfly.core.events import instant_of
+from heartfly.core.events import MAX_BYTES, instant_of
 from heartfly.core.windows import Size, Window, window_at, windows
 from heartfly.errors import InvalidValueError
 from heartfly.usage import meter_queries
@@ -249,8 +249,7 @@ async def _groups(
     """What each of these comes to by the values of the key; events without one are in the row's value only."""
     by = asked.group_by
     assert by is not None
-    if len(by.values or ()) > _MOST_VALUES:
-        raise InvalidValueError("billable_metrics.group_by.values", f"are more than {_MOST_VALUES}")
+    _demand_few("billable_metrics.group_by.values", by.values or ())
     if not rows:
         own_keys(asked.stored, replace(question, group_by=(by.key,)))
         return {}
@@ -270,6 +269,11 @@ async def _groups(
             if len(here) < _MOST_VALUES:
                 here[text] = _value(item)
     return found
+
+
+def _demand_few(field: str, values: Sequence[str]) -> None:
+    if len(values) > _MOST_VALUES or sum(map(len, values)) > MAX_BYTES:  # each row tells each of them
+        raise InvalidValueError(field, f"are more than {_MOST_VALUES}, or have more than {MAX_BYTES} characters in all")
 
 
 def _of_groups(found: _Groups | None, asked: _Asked) -> dict[str, Any]:
@@ -335,8 +339,7 @@ def _keys(data: GroupsIn) -> tuple[Sequence[str], Mapping[str, frozenset[str | N
     for name in filters:
         if name not in keys:
             raise InvalidValueError("group_filters", f"{name[:100]} is not in group_key")
-    if sum(map(len, filters.values())) > _MOST_VALUES:
-        raise InvalidValueError("group_filters", f"have more than {_MOST_VALUES} values")
+    _demand_few("group_filters", [value for values in filters.values() for value in values])
     return keys, {name: frozenset(values) for name, values in filters.items() if values}
 
 

@@ -18,10 +18,10 @@ from litestar.types import Guard
 
 from heartfly.accounts.guards import INGESTS
 from heartfly.accounts.keys import Scope
-from heartfly.api.event_bodies import MAX_BYTES, demand_few
-from heartfly.api.foreign import Headers, refusals, renamed, take
+from heartfly.api.event_bodies import MAX_BYTES, MOST_OF_ONE, demand_few
+from heartfly.api.foreign import Headers, object_of, refusals, renamed, take
 from heartfly.api.foreign_corrections import amend, void
-from heartfly.api.orb_asked import event_from, instant, object_of
+from heartfly.api.orb_asked import event_from, instant
 from heartfly.api.orb_backfills import (
     close_backfill,
     create_backfill,
@@ -97,7 +97,7 @@ async def ingest(
 @put(["/events/{event_id:str}", "/v1/events/{event_id:str}"])
 async def amend_event(request: ApiRequest, event_id: FromPath[str]) -> dict[str, Any]:
     """What it is amended to counts in its place, under the same key."""
-    event = event_from({**(await object_of(request)), "idempotency_key": event_id})
+    event = event_from({**(await object_of(request, most=MOST_OF_ONE)), "idempotency_key": event_id})
     if not isinstance(event, dict):
         raise InvalidValueError("customer_id", "exactly one of customer_id and external_customer_id must be given")
     fields = {name: value for name, value in event.items() if name != "transaction_id"}
@@ -115,7 +115,7 @@ async def deprecate_event(request: ApiRequest, event_id: FromPath[str]) -> dict[
 @post(["/events/search", "/v1/events/search"], opt=_READS, status_code=200)
 async def search_events(request: ApiRequest) -> Response[Any]:
     """By `event_ids`, whenever they were; `timeframe_start` and `timeframe_end` leave out what lies outside."""
-    asked = await object_of(request)
+    asked = await object_of(request, most=MOST_OF_ONE)
     ids = asked.get("event_ids")
     if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
         raise InvalidValueError("event_ids", "is required, and must be a list of texts")

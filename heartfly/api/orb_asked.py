@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from heartfly.api.body import NotJsonError
-from heartfly.api.foreign import body_of, unfit
-from heartfly.api.request import ApiRequest
+from heartfly.api.foreign import unfit
 from heartfly.core.events import instant_of
 from heartfly.errors import InvalidValueError
 
@@ -45,10 +43,3 @@ def instant(asked: Mapping[str, Any], name: str) -> datetime | None:
     if at is None:
         raise InvalidValueError(name, "must be an instant, such as 2026-11-28T13:00:00Z")
     return at
-
-
-async def object_of(request: ApiRequest) -> dict[str, Any]:
-    found = await body_of(request)
-    if len(found) != 1 or not isinstance(found[0], dict):
-        raise NotJsonError("the body must be an object")
-    return found[0]

@@ -14,7 +14,9 @@ from litestar import get, post
 from litestar.params import FromPath, QueryParameter
 
 from heartfly.accounts.keys import Scope
-from heartfly.api.orb_asked import event_from, instant, object_of
+from heartfly.api.event_bodies import MOST_OF_ONE
+from heartfly.api.foreign import object_of
+from heartfly.api.orb_asked import event_from, instant
 from heartfly.api.paging import DEFAULT_LIMIT, Cursor, Limit, cursor_of, cut, number
 from heartfly.api.request import ApiRequest
 from heartfly.api.v1.figures import iso
@@ -39,7 +41,7 @@ _REFUSED = {
 @post(["/events/backfills", "/v1/events/backfills"], status_code=200)
 async def create_backfill(request: ApiRequest) -> dict[str, Any]:
     api, pid, at, actor = request.api, request.caller.pid, request.api.clock.now(), request.actor
-    asked = await object_of(request)
+    asked = await object_of(request, most=MOST_OF_ONE)
     for name, why in _REFUSED.items():
         if asked.get(name) is not None:
             raise InvalidValueError(name, why)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,9 @@ from heartfly.errors import InvalidValueError, NotFoundError
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _MOST_OBJECTS = 50_000
-"""Of JSON, which is read by Python and not by C."""
+"""And lists. Of JSON, which is read by Python and not by C."""
+_MAY_BE_HALF = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""A surrogate, as JSON spells it or as it stands; a whole pair is fine."""
 _IDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
 
 
@@ -46,12 +49,16 @@ def _of_json(content: bytes, message: Any) -> Any:
 
     if too_deep(content):
         raise NotJsonError(f"the body must be JSON, nested at most {MAX_DEPTH} deep")
-    if content.count(b"{") > _MOST_OBJECTS:
-        raise InvalidValueError("", f"the body holds more than {_MOST_OBJECTS} objects; send protobuf, or less at once")
+    if max(content.count(b"{"), content.count(b"[")) > _MOST_OBJECTS:
+        raise InvalidValueError(
+            "", f"the body holds more than {_MOST_OBJECTS} objects or lists; send protobuf, or less at once"
+        )
     try:
         found = json.loads(content)
         if not isinstance(found, dict):
             raise NotJsonError("the body must be OTLP as JSON: an object")
+        if _MAY_BE_HALF.search(content):
+            json.dumps(found, ensure_ascii=False).encode()  # half a pair would break protobuf's tables, not its rules
         json_format.ParseDict(_with_ids(found), message, ignore_unknown_fields=True)
     except (json_format.ParseError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise NotJsonError(f"the body must be OTLP as JSON: {str(error)[:200]}") from error

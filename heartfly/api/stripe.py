@@ -21,8 +21,8 @@ from litestar.types import Guard
 
 from heartfly.accounts.guards import INGESTS
 from heartfly.api.body import NotJsonError
-from heartfly.api.event_bodies import MAX_BYTES
-from heartfly.api.foreign import Headers, body_of, refusals, renamed, take
+from heartfly.api.event_bodies import MAX_BYTES, MOST_OF_ONE
+from heartfly.api.foreign import Headers, object_of, refusals, renamed, take
 from heartfly.api.foreign_corrections import known, void
 from heartfly.api.foreign_times import instant_of_seconds
 from heartfly.api.problems import TYPES, Problem
@@ -108,7 +108,7 @@ async def meter_event(request: ApiRequest) -> Response[Any]:
 @post("/v2/billing/meter_events", opt=_READS, status_code=200, request_max_body_size=MAX_BYTES)
 async def meter_event_2(request: ApiRequest) -> Response[Any]:
     """The same as JSON, with an instant of RFC 3339."""
-    return await _taken(request, await _object(request), "v2.billing.meter_event")
+    return await _taken(request, await object_of(request, most=MOST_OF_ONE), "v2.billing.meter_event")
 
 
 @post("/v1/billing/meter_event_adjustments", opt=_WRITES, status_code=200)
@@ -118,14 +118,7 @@ async def adjustment(request: ApiRequest) -> Response[Any]:
 
 @post("/v2/billing/meter_event_adjustments", opt=_WRITES, status_code=200)
 async def adjustment_2(request: ApiRequest) -> Response[Any]:
-    return await _adjusted(request, await _object(request), "v2.billing.meter_event_adjustment")
-
-
-async def _object(request: ApiRequest) -> dict[str, Any]:
-    found = await body_of(request)
-    if len(found) != 1 or not isinstance(found[0], dict):
-        raise NotJsonError("the body must be an object")
-    return found[0]
+    return await _adjusted(request, await object_of(request, most=MOST_OF_ONE), "v2.billing.meter_event_adjustment")
 
 
 async def _taken(request: ApiRequest, found: dict[str, Any], kind: str) -> Response[Any]:

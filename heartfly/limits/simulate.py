@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,10 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.core.amounts import Amount
 from heartfly.core.limits.ledger import Ledger
-from heartfly.core.limits.rules import COST, Applied, Key, Limit, holding, wanted
+from heartfly.core.limits.rules import COST, Applied, Key, Limit, holding, usable, wanted
 from heartfly.core.limits.tracked import CALL, made_of
 from heartfly.core.prices import Book
 from heartfly.core.windows import HOUR
+from heartfly.core.zones import zone
 from heartfly.db.database import Database
 from heartfly.db.models import events, usage_names
 from heartfly.db.types import EPOCH, micros
@@ -58,6 +59,8 @@ class Simulated:
 
 
 async def simulate(usage: Database, pid: int, limit: Limit, *, now: datetime) -> Simulated:
+    """InvalidValueError: no limit could be such."""
+    limit = replace(usable(limit), zone=zone(limit.zone, field="zone").key)
     found = Simulated(now - WEEK, now)
     rules = Rules(0, {}, {limit.id: limit}, [limit])
     ledger = Ledger(rules.bounds, micros(found.from_at))

@@ -37,6 +37,7 @@ from heartfly.errors import ForbiddenError, HeartflyError, InvalidValueError, No
 from heartfly.logs import logger
 from heartfly.vitals.late import judged_until
 from heartfly.web import cookie, origin, refresh
+from heartfly.web.form_parts import are_utf8
 from heartfly.web.marks import Marks, marks_of
 from heartfly.web.state import WebState
 from heartfly.web.times import Times, Zones, lasted
@@ -252,9 +253,11 @@ class PageRequest(Request[None, None, State]):
     async def _parts(self) -> list[tuple[str, Any]]:
         if not _is_multipart(self):
             return []
+        if not are_utf8(await self.body(), self.content_type[1].get("boundary", "")):
+            raise InvalidValueError("", "the form is no text in UTF-8")
         try:
             parts = list((await self.form()).multi_items())
-        except (UnicodeDecodeError, LookupError):
+        except (UnicodeError, LookupError):
             raise InvalidValueError("", "the form is no text in UTF-8") from None
         if len(parts) > _MOST_FIELDS:
             raise InvalidValueError("", "the form has too many fields")

@@ -282,7 +282,11 @@ FIELDS: dict[tuple[str, str], list[tuple[str, str]]] = {
         (r'{"name": "\u0000"}', "name"),
         ('{"approaching": -1}', "approaching"),
     ],
-    ("POST", "/v1/limits/simulate"): [(r'{"kind": "\u0000", "amount": 1}', "kind")],
+    ("POST", "/v1/limits/simulate"): [
+        (r'{"kind": "\u0000", "amount": 1}', "kind"),
+        (r'{"kind": "calendar", "amount": 1, "window": "day", "zone": "\u0000"}', "zone"),
+        ('{"kind": "calendar", "amount": 1, "window": "day", "zone": "../../etc/localtime"}', "zone"),
+    ],
     ("POST", "/v1/limits/check"): [
         (f'{{"units": {{"requests": {GIANT}}}}}', "units[...]"),
         (f'{{"ttl": {GIANT}}}', "ttl"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 from urllib.parse import urlencode
@@ -249,6 +250,24 @@ async def test_an_id_of_lago_is_known_by_its_subscription(house: House) -> None:
         await told_natively(house, "acme#t-1"),
         await told_natively(house, "other#t-1", customer_id="other"),
     ]
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/lago/api/v1/events"), ("POST", "/stripe/v2/billing/meter_events"),
+        ("POST", "/stripe/v2/billing/meter_event_adjustments"), ("PUT", "/orb/events/t-1"),
+        ("POST", "/orb/events/search"), ("POST", "/orb/events/backfills"),
+    ],
+)  # fmt: skip
+async def test_what_is_one_event_is_not_longer_than_one(house: House, method: str, path: str) -> None:
+    """A MiB of zeros in the place of one of its fields took 53 MiB of memory."""
+    long = b'{"event": {"code": [' + b"0," * 140_000 + b"0]}}"
+
+    for body, headers in ((long, []), (gzip.compress(long), [("Content-Encoding", "gzip")])):
+        reply = await house.full(method, path, body=body, headers=headers)
+        assert (413, True) == (reply.status, b"larger than 256 KiB" in reply.body), reply.body
 
 
 @pytest.mark.parametrize("amount", [2001, 5000])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
+import tracemalloc
 import zlib
 from typing import Any
 
@@ -104,6 +105,22 @@ def test_a_bomb_is_unpacked_no_further_than_a_body_may_be_long() -> None:
 def test_a_body_that_is_too_long_is_refused() -> None:
     with pytest.raises(BodyTooLargeError, match="larger than 4 MiB"):
         events_in(b" " * (MAX_BYTES + 1))
+
+
+@pytest.mark.parametrize("some", [b"0,", b"{},", b"[],", b'{"a":0},'])
+def test_more_values_than_events_can_have_are_counted_and_not_read(some: bytes) -> None:
+    """Of four MiB of zeros Python makes a quarter of a GiB."""
+    many = b"[[" + some * ((MAX_BYTES - 9) // len(some)) + b"0]]"
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidValueError, match="more than 300000 values"):
+            events_in(many)
+        with pytest.raises(InvalidValueError, match="more than 300000 values"):
+            events_in(many, media_type="application/x-ndjson")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 6 * MAX_BYTES > most
 
 
 @pytest.mark.anyio

@@ -284,7 +284,7 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
         "/v1/usage/groups",
         BY_GROUP | {"group_key": ["region"], "group_filters": {"region": ["x"] * 201}},
         422,
-        "group_filters: have more than 200 values",
+        "group_filters: are more than 200",
     ),
     ("/v1/usage/groups", BY_GROUP | {"group_key": ["region"], "group_by": {"key": "x"}}, 422, "group_by: cannot"),
     ("/v1/usage/groups?limit=0", BY_GROUP, 422, "limit"),
@@ -321,6 +321,12 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
         "group_keys[0]: customer is what",
     ),
     ("/v1/billable-metrics/archive", {"id": "none"}, 404, "there is no such meter"),
+    (
+        "/v1/usage",
+        ASKED | {"billable_metrics": [{"id": "METRIC", "group_by": {"key": "region", "values": ["x" * 40_000]}}]},
+        422,
+        "billable_metrics.group_by.values: are more than 200, or have more than 32768 characters in all",
+    ),
 ]
 
 

@@ -78,7 +78,7 @@ async def test_too_many_lines_or_messages_are_counted_before_they_are_read(house
 
     assert (422, 422) == (lines.status, messages.status)
     assert f"holds {many} events" in lines.json["detail"]
-    assert f"holds {many + 1} events" in messages.json["message"]
+    assert "holds more than 300000 values" in messages.json["message"]
     # To look at each takes some five times as long.
     assert time.process_time() - before < 2
 

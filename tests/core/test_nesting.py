@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
+import tracemalloc
 
 import pytest
 
-from heartfly.core.nesting import MAX_DEPTH, too_deep
+from heartfly.core.nesting import MAX_DEPTH, too_deep, too_many
 
 
 def nested(depth: int, kind: str) -> bytes:
@@ -36,3 +38,33 @@ def test_brackets_within_a_text_do_not_nest(text: str) -> None:
 def test_width_is_no_depth() -> None:
     assert not too_deep(json.dumps([[{}], [[]], {"a": {}}] * 20_000).encode())
     assert not too_deep(b"")
+
+
+def test_values_are_counted_outside_of_texts_only() -> None:
+    some = b'{"a": [1, 2, {"b": ",,,,[[[[{{{{"}], "c\\",,,": "\\\\"}'
+
+    assert [False, True] == [too_many(some, most) for most in (6, 5)]  # two objects, a list, three commas
+
+
+def test_to_count_four_mib_takes_no_time() -> None:
+    before = time.process_time()
+    assert too_many(b"0," * 2_000_000, 300_000)
+    assert not too_many(b'["' + b",[{" * 1_300_000 + b'"]', 300_000)
+    assert time.process_time() - before < 1
+
+
+@pytest.mark.parametrize("before", [64 * 1024 - n for n in range(4)])
+def test_a_text_that_goes_on_in_the_next_piece_is_one(before: int) -> None:
+    text = b'"' + b"a" * (before - 2) + b'[\\"[", [' + b'"[", ' * 40_000
+
+    assert [False, True] == [too_deep(text + ends) for ends in (b"0]", b"[" * 40)]
+    assert not too_many(text, 40_002)
+
+
+def test_many_short_texts_take_little_memory() -> None:
+    many = b"[" * 33 + b'"aa",  ' * 150_000
+    tracemalloc.start()
+    assert too_deep(many)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 6 * 1024 * 1024 > most

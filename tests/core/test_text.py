@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 import unicodedata
 
 import pytest
@@ -151,3 +152,18 @@ def test_what_is_no_slug_is_told_with_its_field(value: str) -> None:
 )
 def test_what_no_page_can_show_has_a_sign_in_its_place(found: str, expected: str) -> None:
     assert expected == text.shown(found)
+
+
+@pytest.mark.parametrize("marks", ["\u0315\u0300" * 225_000, "\u0f73" * 225_000, "\u0344" * 225_000])
+def test_marks_without_end_are_refused_before_they_are_put_in_order(marks: str) -> None:
+    """That takes the square of how many they are: these took a hundred seconds."""
+    before = time.process_time()
+    for most in (100, 1_000_000):
+        with pytest.raises(InvalidValueError):
+            text.many_lines("a" + marks, field="text", most=most)
+    assert time.process_time() - before < 1
+
+
+def test_marks_that_are_written_stay() -> None:
+    assert "\u1eaf" + "\u0316" * 99 == text.many_lines("\u0103\u0301" + "\u0316" * 99, field="text", most=200)
+    assert "\u1f82" * 100 == text.many_lines("\u03b1\u0313\u0300\u0345" * 100, field="text", most=100)

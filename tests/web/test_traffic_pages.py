@@ -183,6 +183,8 @@ async def test_what_is_wrong_in_an_address_is_told_by_its_field(owner: Browser) 
     assert 422 == (await owner.get(f"{ROOT}/traffic.csv?from=never")).status
     assert 422 == (await owner.get(f"{ROOT}/endpoints?at=x")).status
     assert 422 == (await owner.get(f"{ROOT}/requests?before=x")).status
+    made = (await owner.post(f"{ROOT}/customers", {"name": "Acme"})).headers["location"].partition("?")[0]
+    assert 422 == (await owner.get(f"{made}?from=never")).status
 
 
 async def test_a_customer_that_nobody_knows_spoils_no_page(owner: Browser) -> None:

@@ -32,6 +32,7 @@ from heartfly.errors import HeartflyError
 from heartfly.public.badges import ALL, CHECK, TAG
 
 _VERSION = 3
+_MOST_TOLD, _LONGEST_TOLD = 50, 200
 _FIELDS = (
     *("name", "slug", "tags", "desc", "grace", "timeout", "schedule", "tz", "manual_resume", "methods"),
     *("start_kw", "success_kw", "failure_kw"),
@@ -140,9 +141,11 @@ class TakingOver:
         """By public id, those of ours that bear the names of theirs; and what is to be told of the rest."""
         rows = tx.conn.execute(sa.select(channels.c.uuid, channels.c.name).where(channels.c.pid == self.pid))
         ours = {row.name: row.uuid for row in rows}
-        wanted = [self.theirs.get(one, one) for one in theirs.split(",") if one]
+        wanted = dict.fromkeys(self.theirs.get(one, one) for one in theirs.split(",") if one)
         missing = [name for name in wanted if name not in ours]
-        notes = [f"there is no channel here as there: {name}" for name in missing]
+        notes = [f"there is no channel here as there: {name[:_LONGEST_TOLD]}" for name in missing[:_MOST_TOLD]]
+        if len(missing) > _MOST_TOLD:
+            notes.append(f"nor are {len(missing) - _MOST_TOLD} others")
         heard = [ours[name] for name in wanted if name in ours]
         if wanted and not heard:
             notes.append("nobody hears of it here")
