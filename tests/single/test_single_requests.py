@@ -47,6 +47,7 @@ FOUND = (
     ("POST", "/otlp/v1/metrics", "resourceMetrics.0.scopeMetrics.0.metrics.0.sum.dataPoints.0: text: half a pair"),
     ("POST", "/account/security/passkeys/{passkey}/rename", "the form: a charset"),
     ("POST", "/p/{project}/usage/backfills/{backfill}/events", "a file's text by Punycode"),
+    ("GET", "/v1/usage/traffic/methods", "range: 2000-01-01T00:00:00Z to 2026-12-31T00:00:00Z by day"),
     ("POST", "/v1/import/healthchecks", "whole 1, checks.0.channels: long: a list"),
     ("POST", "/v1/limits/simulate", "whole 1, zone: text: a zone"),
     ("GET", "/p/{project}/usage/customers/{customer}", "range: 0001-01-01T00:00:00Z to 9999-12-31T00:00:00Z by second"),
