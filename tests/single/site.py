@@ -9,6 +9,8 @@ import contextlib
 import http.client
 import json
 import re
+import secrets
+import sqlite3
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +20,8 @@ from typing import Any
 from heartfly.clock import SystemClock
 from heartfly.core.access.as_event import TYPE
 from heartfly.core.calls import TYPE as CALL
+from heartfly.db.types import micros
+from heartfly.sealing import digest
 from tests.server_process import Server
 from tests.single.cost import Cost, Purse
 from tests.web.full_house import EMAIL, PASSWORD, House
@@ -133,12 +137,18 @@ class Site:
             self._connection = None
 
     def sign_in(self) -> None:
-        self._keep_session(self._posted("/sign-in", {"email": EMAIL, "password": PASSWORD}))
+        """As a session that was there: hostile tries to sign in close that door to all who come from here."""
+        token, at = secrets.token_urlsafe(32), SystemClock().now()
+        with sqlite3.connect(self.server.folder / "heartfly-data" / "heartfly.db", timeout=60) as file:
+            row = (micros(at), digest(token), micros(at), micros(at), EMAIL)
+            file.execute("INSERT INTO sessions SELECT ?, id, ?, ?, ?, '127.0.0.1', '' FROM users WHERE email = ?", row)
+        file.close()
+        self._keep_session(f"heartfly={token}")
 
     def set_up(self) -> None:
         token = self.house.setup_link.partition("=")[2]
         fields = {"token": token, "email": EMAIL, "password": PASSWORD, "again": PASSWORD, "zone": "Europe/Berlin"}
-        self._keep_session(self._posted("/setup", fields))
+        self._keep_session(self._posted("/setup", fields)["set-cookie"].partition(";")[0])
 
     def look_at_forms(self) -> None:
         """What each form sends, as the pages have it."""
@@ -158,8 +168,8 @@ class Site:
         assert status == http.HTTPStatus.SEE_OTHER, (path, status, said[-2000:])
         return told
 
-    def _keep_session(self, told: Mapping[str, str]) -> None:
-        self._cookie = told["set-cookie"].partition(";")[0]
+    def _keep_session(self, cookie: str) -> None:
+        self._cookie = cookie
         _, _, page = self._send("GET", "/account/security", b"", {"Cookie": self._cookie})
         found = re.search(r'name="form_token" value="([^"]+)"', page.decode())
         assert found is not None

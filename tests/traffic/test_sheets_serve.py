@@ -91,3 +91,27 @@ async def test_rows_are_not_read_where_sheets_serve(city: City) -> None:
     await city.usage.write(lambda tx: tx.conn.execute(doubled))
 
     assert with_rows == await answers(city)
+
+
+@pytest.mark.parametrize("years", [5, 26])
+async def test_years_without_any_requests_are_not_asked_for_step_by_step(city: City, years: int) -> None:
+    """Of 27 years that was 5,000 statements, four seconds of computing, and an answer that came too late to be one."""
+    asked: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        asked.append(statement)
+
+    around = {"from_at": DAY - timedelta(days=366 * years), "to_at": DAY + timedelta(days=30)}
+    alone = rows(await city.ask(ranked.methods, **WHOLE_HOURS, by=Order.REQUESTS, limit=9))
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        found = rows(await city.ask(ranked.methods, **around, by=Order.REQUESTS, limit=9))
+        before = rows(
+            await city.ask(ranked.methods, **around | {"to_at": DAY - timedelta(days=366)}, by=Order.REQUESTS, limit=9)
+        )
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+
+    assert alone == found
+    assert 0 == before[2]
+    assert 60 > len(asked)
