@@ -95,8 +95,8 @@ def _write(connection: sa.Connection, statement: sa.Delete | sa.Update | sa.Inse
     assert connection.execute(statement).rowcount
 
 
-def _an_alarm(connection: sa.Connection) -> Any:
-    query = sa.select(flips).where(flips.c.to_status == "down", flips.c.reason == "missed")
+def _an_alarm(connection: sa.Connection, *such: sa.ColumnElement[bool]) -> Any:
+    query = sa.select(flips).where(flips.c.to_status == "down", flips.c.reason == "missed", *such)
     return connection.execute(query.order_by(flips.c.check_id, flips.c.flip_no).limit(1)).one()
 
 
@@ -126,7 +126,8 @@ def a_ping_was_lost(connection: sa.Connection) -> None:
 
 def a_ping_was_in_time_for_an_alarm(connection: sa.Connection) -> None:
     """As if the ping that ended the silence had come just before it was told."""
-    row = _an_alarm(connection)
+    ended = sa.exists().where(pings.c.check_id == flips.c.check_id, pings.c.received_at > flips.c.at)
+    row = _an_alarm(connection, ended)
     after = sa.and_(pings.c.check_id == row.check_id, pings.c.received_at > row.at)
     first = sa.select(sa.func.min(pings.c.received_at)).where(after).scalar_subquery()
     moved = sa.update(pings).where(pings.c.check_id == row.check_id, pings.c.received_at == first)

@@ -286,6 +286,9 @@ def test_a_dead_server_holds_nobody_up_and_what_waits_is_sent_later(receiver: Re
         recorder.record(record(n))
     recorder.close(patience_s=0.0)
     assert (50, 0) == (recorder.recorded, recorder.dropped)
+    for thread in threading.enumerate():
+        if thread.name == "heartfly-sender":
+            thread.join(60)  # nobody waited for it, and on a crowded machine it may have the queue still
 
     later = Recorder(tmp_path / "queue", Target(receiver.url, "hf_key"))
     later.record(record(99))

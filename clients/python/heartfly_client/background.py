@@ -189,7 +189,7 @@ class Background(Generic[Item]):
         putting, sending = self._threads
         putting.join()
         self._put_all()
-        last = threading.Thread(target=self._send_last, args=(sending, patience_s), daemon=True)
+        last = threading.Thread(target=self._send_last, args=(sending, patience_s), name="heartfly-sender", daemon=True)
         last.start()
         last.join(patience_s)  # a server that says nothing holds nobody up
 
