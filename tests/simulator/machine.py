@@ -201,6 +201,8 @@ class Machine:
         self.round_at: int | None = None
         """Real: when the watcher will look next."""
         self._frozen: Reach | None = Reach(time.wall)
+        self._looked: Reach | None = None
+        """Up to when the last look of this life judged, on the clock of today."""
         self._heard = time.wall
         """Wall: the last instant up to which all was heard, as far as anybody wrote down."""
         self._beat_real = time.real
@@ -321,7 +323,7 @@ class Machine:
         looked = at_once(self.life.watcher.round())
         assert instant(may.wall) == looked.watermark, f"judged through {looked.watermark}, but may {instant(may.wall)}"
         self._beaten()
-        self._heard = may.heard
+        self._heard, self._looked = may.heard, may
         for sent in self.life.under_way.values():
             sent.slow = sent.slow or may.of(sent.job) >= sent.wall
         self._observed()
@@ -388,6 +390,7 @@ class Machine:
 
     def _die(self, unheard: list[Sent]) -> list[Sent]:
         self.life, self.state, self.round_at, self.committing = None, "down", None, False
+        self._looked = None
         self.waiting = []
         return unheard
 
@@ -433,6 +436,9 @@ class Machine:
         self.step += 1
         seq, stamp = self.life.ingest.arrived(ByUuid(self.jobs[sent.job].row.ping_uuid))
         sent.arrived, sent.wall, sent.life = self.step, micros(stamp), self.life.number
+        if self._looked is not None and self._looked.wall == sent.wall:
+            # It stood at the door while the very microsecond of its stamp was judged: of those two that was first.
+            sent.judged = self._looked.of(sent.job)
         self.life.under_way[seq] = sent
         if sent.sent_at <= self.time.real:
             self.life.ready.append((seq, sent))
@@ -463,7 +469,7 @@ class Machine:
         applier, judged = self.life.applier, self.judged
         for (seq, sent), result in zip(batch, self.store.apply(lambda tx: applier.apply(tx, requests)), strict=True):
             assert result.outcome in {PingOutcome.OK, PingOutcome.LIMITED}, result
-            sent.committed, sent.judged = self.step, judged.of(sent.job)
+            sent.committed, sent.judged = self.step, max(sent.judged, judged.of(sent.job))
             self.n_limited += _left_no_row(result)
             self._gone(seq)
         self.n_batches += 1
@@ -498,6 +504,7 @@ class Machine:
         self.step += 1
         self.turns.append((self.step, self.judged))
         self.steps.append((self.step, by))
+        self._looked = None
         self.time.set_back_or_forward(by)
         if self.state == "up":
             self.round_at = self.next_beat()

@@ -24,7 +24,7 @@ from heartfly.db.models import alerts, blind_intervals, checks, incidents, notif
 from heartfly.db.types import micros
 from heartfly.logs import configure
 from tests.simulator.faults import LENGTHS
-from tests.simulator.ground_truth import MINUTE, MS, Sent, make_jobs
+from tests.simulator.ground_truth import MINUTE, MS, Sent, make_jobs, timing_of
 from tests.simulator.history import History, Plan
 from tests.simulator.oracle import Deafness, Replay, SeenFlip
 from tests.simulator.run import Simulation
@@ -51,6 +51,31 @@ def test_no_alarm_is_false_and_none_is_missing_in_a_few_seeded_days(seed: int) -
     verdict = verdict_of(seed)
 
     assert [] == verdict.wrong, verdict.report(commit="this one")
+
+
+@pytest.mark.parametrize("seed", [13, 24])
+def test_what_stood_at_the_door_while_its_deadline_was_judged_came_after_it(seed: int) -> None:
+    """The machine slept until the very microsecond of a deadline, and the watcher was first. Where silence that nobody
+    could hear is told, that alarm is right, and taken back.
+    """
+    simulation = Simulation(Plan(seed=seed, n_checks=60, days=2, faults_per_day=200))
+    for job in simulation.jobs:
+        job.config = replace(job.config, unverified_is_down=True)
+        job.timing = job.born = timing_of(job.config)
+    simulation.history.faults[:] = [
+        replace(fault, aimed=fault.kind != "crash", door_first=False)
+        for fault in simulation.history.faults
+        if fault.kind in {"stall", "sleep", "crash"}
+    ]
+    history = simulation.run()
+    verdict = judge(history)
+    history.engine.dispose()
+
+    assert [] == verdict.wrong, verdict.report(commit="this one")
+    stood = [
+        item for job in history.jobs for item in job.history if isinstance(item, Sent) and item.judged == item.wall
+    ]
+    assert stood
 
 
 def test_the_few_days_meet_every_kind_of_fault_and_of_silence() -> None:
