@@ -6,6 +6,7 @@ HTTP status codes are not here: api/problems.py maps these to answers.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,7 +79,8 @@ def run_out(error: BaseException) -> OverloadedError | None:
     """What the caller is told if the machine has no more memory, or no thread to give, which needs some. None: it is
     not that.
     """
-    if isinstance(error, MemoryError) or (type(error) is RuntimeError and str(error) == _NO_THREAD):
+    is_of_system = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    if is_of_system or isinstance(error, MemoryError) or (type(error) is RuntimeError and str(error) == _NO_THREAD):
         return OverloadedError("there is no memory for it now")
     return None
 

@@ -5,6 +5,7 @@ What the machine has no more of is nobody's fault, and who asked may come again.
 
 from __future__ import annotations
 
+import errno
 import pickle
 import threading
 
@@ -45,9 +46,11 @@ def test_an_error_is_the_same_after_its_way_between_processes(error: HeartflyErr
 
 
 def test_who_asks_for_what_there_is_no_memory_for_may_come_again() -> None:
-    problem, headers = problems.of_error(MemoryError())
+    for error in (MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")):
+        problem, headers = problems.of_error(error)
 
-    assert (503, {"Retry-After": "5"}) == (problem.status, headers)
+        assert (503, {"Retry-After": "5"}) == (problem.status, headers)
+    assert run_out(OSError(errno.ENOENT, "No such file or directory")) is None
 
 
 def test_a_thread_that_cannot_be_begun_is_told_by_cpythons_words() -> None:

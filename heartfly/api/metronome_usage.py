@@ -249,7 +249,10 @@ async def _groups(
     """What each of these comes to by the values of the key; events without one are in the row's value only."""
     by = asked.group_by
     assert by is not None
-    _demand_few("billable_metrics.group_by.values", by.values or ())
+    values = by.values or ()
+    if len(values) > _MOST_VALUES or sum(map(len, values)) > MAX_BYTES:  # each row tells each of them
+        said = f"are more than {_MOST_VALUES}, or have more than {MAX_BYTES} characters in all"
+        raise InvalidValueError("billable_metrics.group_by.values", said)
     if not rows:
         own_keys(asked.stored, replace(question, group_by=(by.key,)))
         return {}
@@ -269,11 +272,6 @@ async def _groups(
             if len(here) < _MOST_VALUES:
                 here[text] = _value(item)
     return found
-
-
-def _demand_few(field: str, values: Sequence[str]) -> None:
-    if len(values) > _MOST_VALUES or sum(map(len, values)) > MAX_BYTES:  # each row tells each of them
-        raise InvalidValueError(field, f"are more than {_MOST_VALUES}, or have more than {MAX_BYTES} characters in all")
 
 
 def _of_groups(found: _Groups | None, asked: _Asked) -> dict[str, Any]:
@@ -339,7 +337,8 @@ def _keys(data: GroupsIn) -> tuple[Sequence[str], Mapping[str, frozenset[str | N
     for name in filters:
         if name not in keys:
             raise InvalidValueError("group_filters", f"{name[:100]} is not in group_key")
-    _demand_few("group_filters", [value for values in filters.values() for value in values])
+    if sum(map(len, filters.values())) > _MOST_VALUES:
+        raise InvalidValueError("group_filters", f"are more than {_MOST_VALUES}")
     return keys, {name: frozenset(values) for name, values in filters.items() if values}
 
 

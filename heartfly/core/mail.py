@@ -6,6 +6,7 @@ parts are looked at, each text is bounded, and what cannot be read is read with 
 
 from __future__ import annotations
 
+import codecs
 import email
 import html
 import re
@@ -21,6 +22,8 @@ OWN = "X-Heartfly-Kind"
 """A header that every alert of ours has."""
 _LONG = re.compile(rb"^content-[a-z-]+[ \t]*:(?:[^\n]|\n[ \t]){8000}", re.IGNORECASE | re.MULTILINE)
 """What names kinds of content, and is longer than any mail needs: its parameters take the square of that to read."""
+_OF_HOSTS = {"punycode", "idna"}
+"""For names of a few letters: they take the square of a text's length to read."""
 _UNSEEN = ("script", "style")
 _SMALL = {one: one + 32 for one in range(ord("A"), ord("Z") + 1)}
 _BREAK = re.compile(r"<(?:br|p|/p|/div|/tr|/li|/h[1-6])\b[^<>]*>", re.IGNORECASE)
@@ -103,12 +106,13 @@ def _decoded(part: Message, most: int) -> str:
 
 
 def _charset(name: str | None) -> str:
-    """One by which anything can be read."""
+    """One by which anything can be read, and in a time that is as its length."""
+    name = name or "utf-8"
     try:
-        b"\xff\0".decode(name or "utf-8", "replace")
+        b"\xff\0".decode(name, "replace")
+        return "utf-8" if codecs.lookup(name).name in _OF_HOSTS else name
     except (LookupError, ValueError):
         return "utf-8"
-    return name or "utf-8"
 
 
 def _of_html(text: str) -> str:

@@ -49,7 +49,9 @@ class Hands:
         pool = self._pool
         self._n_waiting += 1
         try:
-            return await _told(pool, asyncio.get_running_loop().run_in_executor(pool, _call, function, args, kwargs))
+            result = asyncio.get_running_loop().run_in_executor(pool, _call, function, args, kwargs)
+            speaker: Any = pool._executor_manager_thread  # noqa: SLF001 - asked now: a pool that is let go forgets it
+            return await _told(pool, speaker, result)
         except BrokenProcessPool as error:
             if self._pool is pool:
                 self._pool = None
@@ -81,25 +83,20 @@ class Hands:
                 child.kill()
 
 
-async def _told(pool: ProcessPoolExecutor, result: asyncio.Future[Result]) -> Result:
+async def _told(pool: ProcessPoolExecutor, speaker: threading.Thread, result: asyncio.Future[Result]) -> Result:
     """The result. BrokenProcessPool: the process died, or the thread that speaks with it: where no memory is left it
     cannot begin another that it needs, ends, and breaks the pool for nobody.
     """
     try:
         while not result.done():
             await asyncio.wait({result}, timeout=_LOOK_S)
-            if not result.done() and _is_deserted(pool):
+            if not result.done() and not speaker.is_alive():
                 for child in [*(pool._processes or {}).values()]:  # noqa: SLF001 - nobody else would end it
                     child.kill()
                 raise BrokenProcessPool("the thread that speaks with the process died")
         return result.result()
     finally:
         result.cancel()
-
-
-def _is_deserted(pool: ProcessPoolExecutor) -> bool:
-    speaker = getattr(pool, "_executor_manager_thread", None)  # None: it was let go, or is not begun yet
-    return speaker is not None and not speaker.is_alive()
 
 
 def timed(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> tuple[Result, float]:

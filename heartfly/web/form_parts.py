@@ -6,13 +6,25 @@ The framework takes the parts apart, and reads each by whatever Python has under
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-_LONGEST_HEAD = 8_192
-"""More than the parser takes."""
-_UTF_8 = re.compile(rb'charset="?utf-?8"?(?=;|\s|$)')
+_UTF_8 = re.compile(rb"""charset=(?:"(?:utf-?8|us-ascii)"|(?:utf-?8|us-ascii))(?=[;\s]|$)""")
+_FOLD = re.compile(rb"\r\n(?=[ \t])")
 
 
 def are_utf8(raw: bytes, boundary: str) -> bool:
     """Whether no part says that it is in another charset: four MiB that are said to be Punycode would take minutes."""
-    heads = (part[:_LONGEST_HEAD].partition(b"\r\n\r\n")[0].lower() for part in raw.split(b"--" + boundary.encode()))
-    return not any(b"charset" in _UTF_8.sub(b"", head) for head in heads)
+    # A boundary begins a line: elsewhere, as in a header, it parts nothing.
+    parts = (b"\r\n" + raw).split(b"\r\n--" + boundary.encode())
+    kinds = (kind for part in parts for kind in _kinds(part.partition(b"\r\n\r\n")[0]))
+    return not any(b"charset" in _UTF_8.sub(b"", kind) for kind in kinds)
+
+
+def _kinds(head: bytes) -> Iterator[bytes]:
+    """What its lines say of its kind, in small letters: a file or a field may be called what it likes."""
+    head = head.lower()
+    if b"charset" in head:
+        for line in _FOLD.sub(b"", head).split(b"\r\n"):
+            name, _, value = line.partition(b":")
+            if name.decode("utf-8", "replace").strip() == "content-type":
+                yield value

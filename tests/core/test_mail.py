@@ -109,6 +109,16 @@ def test_html_that_would_take_for_ever_does_not(text: str) -> None:
     assert 5 > time.process_time() - began
 
 
+@pytest.mark.parametrize("charset", ["punycode", "PunyCode", "idna"])
+def test_a_text_that_is_said_to_be_a_host_s_name_is_read_as_utf8(charset: str) -> None:
+    """To read it as one would take the square of its length."""
+    raw = f"Subject: =?{charset}?q?a-b?=\r\nContent-Type: text/plain; charset={charset}\r\n\r\nRows-3 \u00e4".encode()
+
+    found = read(raw, most=MOST)
+
+    assert ("a-b", "Rows-3 \u00e4") == (found.subject, found.text)
+
+
 def test_a_text_is_kept_up_to_its_bound() -> None:
     assert "a" * 100 == read(mail("a" * 5_000), most=100).text[:100]
     assert 2_000 >= len(read(b"Subject: " + b"a" * 1_000_000 + b"\r\n\r\n", most=MOST).subject)

@@ -48,8 +48,8 @@ class Kind:
 
 
 KINDS = (
-    Kind("pwrite64", "heartfly.db-wal", about=250),
-    Kind("fdatasync", "heartfly.db-wal", about=18),
+    Kind("pwrite64", "heartfly.db-wal", about=120),
+    Kind("fdatasync", "heartfly.db-wal", about=10),
     Kind("pwrite64", "heartfly.db", about=3),
     Kind("ftruncate", "heartfly.db", about=1),
     Kind("fdatasync", "heartfly.db", about=1),

@@ -99,6 +99,8 @@ def parse_address(text: str, *, field: str) -> str:
     local, at, domain = text.strip().rpartition("@")
     if not at or not _LOCAL_PART.fullmatch(local) or len(local) > 64:
         raise InvalidValueError(field, "must be one e-mail address, such as ops@example.com")
+    if len(domain) > 253:  # before it is put into ASCII, which takes the square of a label's length
+        raise InvalidValueError(field, "has a host that is not a name")
     try:
         domain = domain.encode("idna").decode().lower()
     except UnicodeError as error:
