@@ -5,6 +5,8 @@ Python's numbers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 MAX_DEPTH = 32
 
 _PIECE = 64 * 1024
@@ -33,6 +35,11 @@ def too_many(raw: bytes, most: int) -> bool:
     Linear as well, and next to nothing where there are few commas in all.
     """
     return _n_marks(raw) > most and _n_marks(_outside(raw)) > most
+
+
+def lines_too_many(lines: Sequence[bytes], most: int) -> bool:
+    """As `too_many`, of all together. A text ends with its line: what one leaves open hides nothing of the next."""
+    return sum(map(_n_marks, lines)) > most and sum(_n_marks(_outside(line)) for line in lines) > most
 
 
 def _n_marks(raw: bytes) -> int:
