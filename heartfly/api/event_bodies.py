@@ -74,9 +74,10 @@ def events_in(
     """
     content = unpacked(raw, encoding, most=most)
     if media_type.partition(";")[0].strip().lower() in _LINES:
-        _demand_few(sum(1 for _ in _LINE.finditer(content)))  # before they are split, or read for half a minute
-        lines = [whole[0] for whole in _WHOLE.finditer(content) if whole[0].strip()]
-        if lines_too_many(lines, MOST_VALUES):
+        if content.count(b"\n") >= MAX_EVENTS:  # before they are split, or read for half a minute
+            _demand_few(sum(1 for _ in _LINE.finditer(content)))
+        lines = [line for whole in _WHOLE.finditer(content) if (line := whole[0]).strip()]
+        if lines_too_many(content, MOST_VALUES):
             raise _TooManyValuesError
         return [_line(line, reader) for line in lines]
     found = _events(document(content, reader))

@@ -47,7 +47,7 @@ def test_values_are_counted_outside_of_texts_only() -> None:
 
 
 def test_a_text_that_a_line_leaves_open_hides_no_value_of_the_next() -> None:
-    lines = [b'"', b"[1, 2]", b'{"a": ",,,"}']
+    lines = b'"\n[1, 2]\n\n{"a": ",,,"}'
 
     assert [False, True] == [lines_too_many(lines, most) for most in (3, 2)]  # a list, an object, a comma
 
