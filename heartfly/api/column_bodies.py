@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from heartfly.api.event_bodies import document, is_large, unpacked
+from heartfly.api.event_bodies import demand_few_values, document, is_large, unpacked
 from heartfly.core.by_column import EventColumns, Given, given_in
 from heartfly.core.events import Rejected, read, read_yielding
 from heartfly.core.plain_columns import columns_read, plain_columns
@@ -35,6 +35,7 @@ def columns_in(
 ) -> Found:
     """NotJsonError, BodyTooLargeError, InvalidValueError. `oldest`: as in core/events.py."""
     content = unpacked(raw, encoding)
+    demand_few_values(content)
     given = given_in(columns_read(content))
     if isinstance(given, Given) and len(given):
         plain = plain_columns(given, content, now=now, oldest=oldest)

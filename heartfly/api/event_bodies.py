@@ -7,13 +7,14 @@ is no such thing as a whole is refused as a whole, before anything of it is stor
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
 from collections.abc import Callable, Sized
 from typing import Any
 
 from heartfly.api.body import NotJsonError
 from heartfly.core.events import read, read_yielding
-from heartfly.core.nesting import MAX_DEPTH, too_deep, too_many
+from heartfly.core.nesting import MAX_DEPTH, lines_too_many, too_deep, too_many
 from heartfly.errors import InvalidValueError
 from heartfly.usage.ingest import MAX_EVENTS, Unreadable
 
@@ -26,6 +27,9 @@ MOST_VALUES = 300_000
 LARGE = 256 * 1024
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 _PIECE = 64 * 1024
+_LINE = re.compile(rb"\S[^\n]*")
+"""One that is not blank, from its first sign on; found without those that are."""
+_WHOLE = re.compile(rb"[^\n]+")
 
 
 class BodyTooLargeError(InvalidValueError):
@@ -34,6 +38,11 @@ class BodyTooLargeError(InvalidValueError):
     def __init__(self, most: int) -> None:
         limit = f"{most // 1024 // 1024} MiB" if most >= 1024 * 1024 else f"{most // 1024} KiB"
         super().__init__("", f"the body is larger than {limit}")
+
+
+class _TooManyValuesError(InvalidValueError):
+    def __init__(self) -> None:
+        super().__init__("", f"the body holds more than {MOST_VALUES} values; send less at once")
 
 
 async def events_of(raw: bytes, *, media_type: str = "", encoding: str = "", most: int = MAX_BYTES) -> list[Any]:
@@ -65,9 +74,11 @@ def events_in(
     """
     content = unpacked(raw, encoding, most=most)
     if media_type.partition(";")[0].strip().lower() in _LINES:
-        lines = [line for line in content.split(b"\n") if line.strip()]
-        demand_few(lines)  # before they are read: of two million that takes half a minute
-        _demand_few_values(content)
+        if content.count(b"\n") >= MAX_EVENTS:  # before they are split, or read for half a minute
+            _demand_few(sum(1 for _ in _LINE.finditer(content)))
+        lines = [line for whole in _WHOLE.finditer(content) if (line := whole[0]).strip()]
+        if lines_too_many(content, MOST_VALUES):
+            raise _TooManyValuesError
         return [_line(line, reader) for line in lines]
     found = _events(document(content, reader))
     demand_few(found)
@@ -76,20 +87,25 @@ def events_in(
 
 def demand_few(found: Sized) -> None:
     """InvalidValueError: they are more than come in one request."""
-    if len(found) > MAX_EVENTS:
-        raise InvalidValueError("", f"the body holds {len(found)} events; at most {MAX_EVENTS} come in one request")
+    _demand_few(len(found))
 
 
-def _demand_few_values(content: bytes) -> None:
+def _demand_few(n: int) -> None:
+    if n > MAX_EVENTS:
+        raise InvalidValueError("", f"the body holds {n} events; at most {MAX_EVENTS} come in one request")
+
+
+def demand_few_values(content: bytes) -> None:
+    """InvalidValueError: of one document of JSON, they are more than is read. Before it is decoded in any way."""
     if too_many(content, MOST_VALUES):
-        raise InvalidValueError("", f"the body holds more than {MOST_VALUES} values; send less at once")
+        raise _TooManyValuesError
 
 
 def document(content: bytes, reader: Callable[[str], Any]) -> Any:
     """What it holds, whatever that is. NotJsonError, InvalidValueError: it holds too much."""
     if too_deep(content):
         raise NotJsonError(f"the body must be JSON, nested at most {MAX_DEPTH} deep")
-    _demand_few_values(content)
+    demand_few_values(content)
     try:
         return reader(_text(content))
     except (ValueError, RecursionError) as error:

@@ -17,7 +17,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from heartfly.accounts.guards import PACE, Bearer
 from heartfly.api import problems
 from heartfly.api.column_bodies import Found, columns_of
-from heartfly.api.event_bodies import MAX_BYTES, events_of, is_large, unpacked
+from heartfly.api.event_bodies import MAX_BYTES, demand_few_values, events_of, is_large, unpacked
 from heartfly.api.ping import WHOLE, Receive, Scope, Send
 from heartfly.api.state import ApiState
 from heartfly.api.v1.events import WIRE
@@ -80,7 +80,9 @@ class EventDoor:
         return await events_of(raw, media_type=media_type, encoding=encoding) if plain is None else plain
 
     def _plain(self, raw: bytes, encoding: str) -> Sequence[Any] | None:
-        return self._state.events.plain(unpacked(raw, encoding))
+        content = unpacked(raw, encoding)
+        demand_few_values(content)
+        return self._state.events.plain(content)
 
 
 async def body_of(given: Mapping[bytes, str], receive: Receive) -> bytes:

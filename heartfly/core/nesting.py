@@ -5,9 +5,12 @@ Python's numbers.
 
 from __future__ import annotations
 
+import re
+
 MAX_DEPTH = 32
 
 _PIECE = 64 * 1024
+_LINES = re.compile(rb"[^\n]+")
 _BRACKETS = bytes.maketrans(b"[]{}", b"()()")
 _OTHERS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
@@ -33,6 +36,11 @@ def too_many(raw: bytes, most: int) -> bool:
     Linear as well, and next to nothing where there are few commas in all.
     """
     return _n_marks(raw) > most and _n_marks(_outside(raw)) > most
+
+
+def lines_too_many(raw: bytes, most: int) -> bool:
+    """As `too_many`, of all lines together. A text ends with its line: one left open hides nothing of the next."""
+    return _n_marks(raw) > most and sum(_n_marks(_outside(line[0])) for line in _LINES.finditer(raw)) > most
 
 
 def _n_marks(raw: bytes) -> int:

@@ -123,6 +123,30 @@ def test_more_values_than_events_can_have_are_counted_and_not_read(some: bytes) 
     assert 6 * MAX_BYTES > most
 
 
+def test_a_line_that_leaves_a_text_open_hides_no_values_of_the_next() -> None:
+    with pytest.raises(InvalidValueError, match="more than 300000 values"):
+        events_in(b'"\n[' + b"0," * 300_000 + b"0]", media_type=LINES)
+    (_, told) = events_in(b'"\n["' + b"0," * 300_000 + b'"]', media_type=LINES)
+    assert ["0," * 300_000] == told
+
+
+@pytest.mark.parametrize("line", [b"ab\n", b" \n", b"\r\n", b"\n"])
+def test_lines_are_counted_before_they_are_split(line: bytes) -> None:
+    """Of four MiB of short lines the lines alone are 70; blank ones are none."""
+    body = line * ((MAX_BYTES - 3) // len(line)) + b"[1]"
+    tracemalloc.start()
+    try:
+        if line.strip():
+            with pytest.raises(InvalidValueError, match=r"holds \d{7} events; at most 2000"):
+                events_in(body, media_type=LINES)
+        else:
+            assert [["1"]] == events_in(body, media_type=LINES)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(body) > most
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("packed", [False, True])
 async def test_others_are_served_while_a_large_body_of_numbers_is_read(*, packed: bool) -> None:

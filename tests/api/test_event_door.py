@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -109,3 +110,27 @@ async def test_who_may_not_hears_what_the_route_says(house: House) -> None:
 
         assert past.status in {401, 403}
         assert (routed.status, routed.headers, routed.json) == (past.status, past.headers, past.json)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/events", b'[{"transaction_id":"a","customer_id":"b","timestamp":"","event_type":"c","properties":{"x":['),
+        ("/v1/events/columns", b'{"x":{"y":['),
+    ],
+)
+async def test_more_values_than_events_can_have_are_counted_before_anything_decodes_them(
+    house: House, path: str, body: bytes
+) -> None:
+    """Each of them a list, of which Python's is of 56 bytes."""
+    body += b"[]," * 1_000_000 + (b"0]}}]" if body.startswith(b"[") else b"0]}}")
+    tracemalloc.start()
+    try:
+        reply = await house.full("POST", path, body=body, headers=[("Content-Type", "application/json")])
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 422 == reply.status
+    assert "more than 300000 values" in reply.json["detail"]
+    assert 6 * len(body) > most

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import tracemalloc
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -196,6 +197,27 @@ async def test_more_than_a_mebibyte_is_refused(house: House) -> None:
     refused = await writer(house)("POST", "checks/", body=b'{"desc": "' + b"x" * 1_048_576 + b'"}')
 
     assert (413, ["error"]) == (refused.status, list(refused.json))
+
+
+async def test_no_more_than_a_mebibyte_is_unpacked(house: House) -> None:
+    bomb = gzip.compress(b'{"name": "packed"}' + b" " * 1_048_576)
+    refused = await writer(house)("POST", "checks/", body=bomb, headers=[("content-encoding", "gzip")])
+
+    assert (400, {"error": "the body is larger than 1 MiB"}) == (refused.status, refused.json)
+
+
+@pytest.mark.parametrize("some", ["0,", '{"a":{"a":{"a":0}}},'])
+async def test_more_values_than_a_check_can_have_are_not_read(house: House, some: str) -> None:
+    body = ('{"name": "many", "x": [' + some * (900_000 // len(some)) + "0]}").encode()
+    tracemalloc.start()
+    try:
+        refused = await house.nobody("POST", "/api/v3/checks/", body=body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert (400, {"error": "could not parse request body"}) == (refused.status, refused.json)
+    assert 8 * len(body) > most
 
 
 async def test_what_is_nowhere_is_told_as_json_and_to_browsers_too(house: House) -> None:

@@ -334,6 +334,8 @@ async def test_the_http_form_is_taken_as_borgmatic_sends_it(house: House, ask: D
         (b"{}\n" + b"\n" * 1_000_000, 413),
         (b"{}\n\n\n" + envelope(check_in("ok")).partition(b"\n")[2], 200),
         (b"[" * 100_000, 400),
+        (b'{"x":[' + b'{"a":{"a":0}},' * 60_000 + b"0]}\n", 400),
+        (b'{}\n{"type": "check_in"}\n' + check_in("ok", x=[0] * 60_000)[1], 400),
         (b"{}", 200),
     ],
 )

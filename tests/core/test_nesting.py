@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from heartfly.core.nesting import MAX_DEPTH, too_deep, too_many
+from heartfly.core.nesting import MAX_DEPTH, lines_too_many, too_deep, too_many
 
 
 def nested(depth: int, kind: str) -> bytes:
@@ -44,6 +44,12 @@ def test_values_are_counted_outside_of_texts_only() -> None:
     some = b'{"a": [1, 2, {"b": ",,,,[[[[{{{{"}], "c\\",,,": "\\\\"}'
 
     assert [False, True] == [too_many(some, most) for most in (6, 5)]  # two objects, a list, three commas
+
+
+def test_a_text_that_a_line_leaves_open_hides_no_value_of_the_next() -> None:
+    lines = b'"\n[1, 2]\n\n{"a": ",,,"}'
+
+    assert [False, True] == [lines_too_many(lines, most) for most in (3, 2)]  # a list, an object, a comma
 
 
 def test_to_count_four_mib_takes_no_time() -> None:

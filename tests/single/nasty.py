@@ -94,6 +94,7 @@ SHAPES = {
     "many texts": "[" + '"a",' * 200_000 + '"a"]',
     "many lists": "[" + "[]," * 250_000 + "[]]",
     "many objects": "[" + "{}," * 250_000 + "{}]",
+    "nested objects": "[" + ('{"a":' * 20 + "0" + "}" * 20 + ",") * 7_000 + "0]",
     "many names": "{" + ",".join(f'"{n}":0' for n in range(80_000)) + "}",
     "one name, often": "{" + '"a":0,' * 150_000 + '"a":0}',
     "a name without end": '{"' + "a" * MILLION + '":0}',

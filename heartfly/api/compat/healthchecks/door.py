@@ -22,11 +22,14 @@ from heartfly.api.compat.healthchecks.asked import Access, Answer, Asked, Method
 from heartfly.api.event_bodies import unpacked
 from heartfly.api.ping import Receive, Scope, Send
 from heartfly.api.state import ApiState
-from heartfly.core.nesting import too_deep
+from heartfly.core.nesting import too_deep, too_many
 from heartfly.errors import InvalidValueError, NotFoundError, UnauthenticatedError
 from heartfly.public.badges import Badges
 
 MOST_BYTES = 1024 * 1024
+"""Of a body, and of what comes out of a packed one."""
+MOST_VALUES = 50_000
+"""In a body: whoever has no key yet costs no more than that. A check has some twenty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +152,10 @@ def _route(path: str) -> tuple[Route, Mapping[str, str]]:
 
 
 def _object(raw: bytes, encoding: str) -> Mapping[str, Any]:
-    content = unpacked(raw, encoding)
+    content = unpacked(raw, encoding, most=MOST_BYTES)
     if not content:
         return {}
-    if too_deep(content):
+    if too_deep(content) or too_many(content, MOST_VALUES):
         raise no(400, "could not parse request body")
     try:
         found = msgspec.json.decode(content)

@@ -25,7 +25,7 @@ from heartfly.api.compat.telemetry.signal import (
     figures,
     slug_of,
 )
-from heartfly.core.nesting import too_deep
+from heartfly.core.nesting import too_deep, too_many
 from heartfly.core.tolerance import MOST_FAILURES, MOST_RECOVER
 from heartfly.core.words import PingKind
 
@@ -37,6 +37,8 @@ _KEY = re.compile(r"sentry_key=([A-Za-z0-9_-]+)")
 _IN_DSN = re.compile(r"^https?://([A-Za-z0-9_-]+)[:@]")
 _UNITS = {"minute": 60, "hour": 3_600, "day": 86_400, "week": 7 * 86_400, "month": 30 * 86_400, "year": 365 * 86_400}
 MOST_ITEMS = 100
+MOST_VALUES = 50_000
+"""In one object: it is read before anybody knows whose it is. A check-in has some twenty."""
 
 
 def takes(path: str, _query: bytes) -> bool:
@@ -151,7 +153,7 @@ def _line_end(items: bytes, at: int) -> int:
 
 def _object(raw: bytes) -> Mapping[str, Any]:
     try:
-        found = None if too_deep(raw) else msgspec.json.decode(raw or b"{}")
+        found = None if too_deep(raw) or too_many(raw, MOST_VALUES) else msgspec.json.decode(raw or b"{}")
     except (msgspec.DecodeError, ValueError):
         found = None
     if not isinstance(found, dict):
