@@ -263,6 +263,15 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def nodes(postgres_url: str, tmp_path: Path) -> Iterator[tuple[Database, Database]]:
+    """Two processes' databases. On SQLite there is one writer, so nothing can race."""
+    one, two = (Database(url=postgres_url, data_dir=tmp_path, clock=SystemClock(), node_id=n) for n in (1, 2))
+    yield one, two
+    one.close()
+    two.close()
+
+
+@pytest.fixture
 def ids() -> IdSource:
     return IdSource(1)
 

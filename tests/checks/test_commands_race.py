@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from heartfly.accounts.commands import create_project
 from heartfly.checks import commands
 from heartfly.checks.config import CheckIn
 from heartfly.checks.transfer import transfer
-from heartfly.clock import SystemClock
 from heartfly.core.words import PingKind
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
@@ -33,15 +31,6 @@ from tests.world import KEEP, SEALER, TEST
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
 AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
-
-
-@pytest.fixture
-def nodes(postgres_url: str, tmp_path: Path) -> Iterator[tuple[Database, Database]]:
-    """Two processes' databases. On SQLite there is one writer, so nothing can race."""
-    one, two = (Database(url=postgres_url, data_dir=tmp_path, clock=SystemClock(), node_id=n) for n in (1, 2))
-    yield one, two
-    one.close()
-    two.close()
 
 
 def at_once(nodes: tuple[Database, Database], command: Callable[[Tx, IdSource], Any]) -> list[Any]:

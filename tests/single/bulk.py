@@ -50,7 +50,8 @@ BULK: tuple[tuple[str, Bound], ...] = (
     (r"GET /p/{project}/usage/customers/{customer}/report\.pdf", _PDF),
     (r"GET /shared/report/{link}/{form}", _PDF),
     (r"GET /p/{project}/usage", _BOARD),
-    (r"GET /p/{project}/usage/budgets", _EACH),
+    (r"GET /p/{project}/usage/(budgets|costs)", _EACH),
+    (r"POST /p/{project}/usage/budgets/{budget}/(edit|turn)", _EACH),
 )
 
 

