@@ -63,7 +63,7 @@ fuzz: ## feed what comes from outside with made-up bytes, each of eight doors fo
 	  $(BIN)python -m tests.fuzz $$target -max_total_time=$(or $(seconds),600) || exit 1; done
 
 faults: ## kill, stop and starve the real server, then audit what it promised
-	HEARTFLY_KILLS=200 HEARTFLY_CRASH_POINTS=60 HEARTFLY_CUTS=10000 HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -s -m "slow or not slow" tests/faults
+	HEARTFLY_KILLS=200 HEARTFLY_CRASH_POINTS=60 HEARTFLY_CRASH_COMMITS=40 HEARTFLY_CUTS=10000 HEARTFLY_REQUIRE_ALL=1 $(BIN)pytest -s -m "slow or not slow" tests/faults
 
 nightly: ## each goal of a night at its own size, one after another, and at the end what failed: make nightly [only=kills]
 	$(BIN)python -m tests.tiers nightly "$(only)"

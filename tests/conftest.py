@@ -7,6 +7,7 @@ Where it cannot be had its tests are skipped loudly; HEARTFLY_REQUIRE_ALL=1 turn
 
 from __future__ import annotations
 
+import atexit
 import gc
 import itertools
 import logging
@@ -81,6 +82,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+    atexit.register(gc.freeze)  # and none at the end, when all goes with the process
     gc.set_threshold(20_000, 20, 50)  # a test is over before much is garbage: a thirtieth less computing
 
 

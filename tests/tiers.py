@@ -60,6 +60,7 @@ NIGHTLY = (
     _tests("kills on SQLite", "tests/faults/test_kill.py", "-k", "sqlite", KILLS="1000"),
     _tests("kills on PostgreSQL", "tests/faults/test_kill.py", "-k", "postgres", KILLS="1000"),
     _tests("crash points", "tests/faults/test_crash_points.py", CRASH_POINTS="every"),
+    _tests("crash commits", "tests/faults/test_crash_commits.py", CRASH_COMMITS="every"),
     _tests("power cuts", "tests/faults/test_power_cuts.py", CUTS="10000"),
     _tests("the auditor can say no", "tests/faults/test_auditor.py"),
     _tests("three nodes", "tests/faults/test_three_nodes.py", "tests/faults/test_networks.py"),

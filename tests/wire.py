@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from enum import Enum
 from pathlib import Path
 from typing import Self
 
@@ -11,10 +12,20 @@ from sqlalchemy import make_url
 
 _COMMIT = b"COMMIT\0"
 """As a whole statement: a transaction begins with READ COMMITTED."""
+_DONE = b"Z\0\0\0\5I"
+"""The server has answered all, and is in no transaction."""
+_READS = b"default_transaction_read_only=on"
+
+
+class Loss(Enum):
+    """Of a commit; the connection is lost with it. ANSWER: it has been made."""
+
+    REQUEST = 1
+    ANSWER = 2
 
 
 class Wire:
-    """A relay to the server's socket that can lose the answer to a commit, or be cut."""
+    """A relay to the server's socket that can lose the answer to a commit, or be cut. `folder`: a short name."""
 
     def __init__(self, url: str, folder: Path) -> None:
         address = make_url(url)
@@ -43,6 +54,18 @@ class Wire:
         self._path.unlink(missing_ok=True)
         await self.__aenter__()
 
+    def at_commit(self) -> Loss | None:
+        """What becomes of a commit of somebody who writes."""
+        loss = Loss.ANSWER if self.lose_answer else Loss.REQUEST if self.lose_request else None
+        if loss is Loss.ANSWER:
+            self.lose_answer = False
+        elif loss is Loss.REQUEST:
+            self.lose_request = False
+        return loss
+
+    def happens(self) -> None:
+        """The commit is lost right now, before anybody can notice."""
+
     async def cut(self) -> None:
         for writer in self._writers:
             writer.close()
@@ -69,15 +92,17 @@ class Wire:
         back: asyncio.StreamWriter,
         silent: asyncio.Event,
     ) -> None:
+        writes = True
         with contextlib.suppress(ConnectionError):
             while data := await source.read(65536):
-                if _COMMIT in data and self.lose_request:
-                    self.lose_request = False
-                    back.close()
-                    target.close()
-                    return
-                if _COMMIT in data and self.lose_answer:
-                    self.lose_answer = False
+                if _READS in data:
+                    writes = False
+                if writes and _COMMIT in data and (loss := self.at_commit()) is not None:
+                    if loss is Loss.REQUEST:
+                        self.happens()
+                        back.close()
+                        target.close()
+                        return
                     silent.set()
                 target.write(data)
                 await target.drain()
@@ -87,6 +112,9 @@ class Wire:
         with contextlib.suppress(ConnectionError):
             while data := await source.read(65536):
                 if silent.is_set():
+                    if not data.endswith(_DONE):
+                        continue
+                    self.happens()
                     target.close()
                     return
                 target.write(data)

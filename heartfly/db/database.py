@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
@@ -264,6 +264,16 @@ class Database:
         return min((s for lane in self._lanes if (s := lane.refused_s) is not None), default=None)
 
     def transaction(self, work: Callable[[Tx], Result]) -> Result:
-        """One synchronous write, for commands that run without a server and for simulations."""
-        with self.engine.connect() as connection, connection.begin():
-            return work(Tx(connection))
+        """One synchronous write, for commands that run without a server and for simulations.
+
+        StoreError: the connection was lost, and it may be there or not.
+        """
+        try:
+            with self.engine.connect() as connection, connection.begin():
+                return work(Tx(connection))
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise StoreError(
+                f"the database went away in the middle of a change, which may be there: {error.orig}"
+            ) from error

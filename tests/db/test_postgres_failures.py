@@ -158,6 +158,14 @@ async def test_a_commit_that_nobody_can_be_asked_about_is_settled_later_by_its_n
     assert committed == (2 in await stored_ids(db))
 
 
+async def test_who_loses_the_connection_in_a_change_without_a_server_is_told_so(db: Database, wire: Wire) -> None:
+    wire.lose_answer = True
+
+    with pytest.raises(StoreError, match="the database went away in the middle of a change, which may be there"):
+        await asyncio.to_thread(db.transaction, store(1))  # type: ignore[arg-type]
+    assert [1] == await stored_ids(db)
+
+
 async def stored_ids(db: Database) -> list[int]:
     async with db.read() as read:
         return list((await read.execute(sa.select(instance.c.id))).scalars())

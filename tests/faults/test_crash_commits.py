@@ -1,0 +1,123 @@
+"""On PostgreSQL a node is killed, or loses its line, at each commit, one after another, while a short story goes on.
+
+Just before it, and when it is made and nobody has heard of it. HEARTFLY_CRASH_COMMITS says how many points are drawn;
+`every` takes the first commit, the second, and so on, at each of its moments, until a story has no more: so there is
+none that was left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from itertools import count, islice
+from pathlib import Path
+
+import pytest
+
+from tests.faults.commits import Moment, Point, PointedWire
+from tests.faults.story import Place, Story, copied, drop, prepared
+
+pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
+
+POINTS = os.environ.get("HEARTFLY_CRASH_COMMITS", "2")
+N_BESIDE = 4
+"""Stories at one time: most of each is waiting."""
+ABOUT = 60
+"""A story has at least so many commits."""
+
+
+@dataclass
+class Enumeration:
+    """`struck`: how many stories came to their point; `whole`: of which moments there is one that did not.
+
+    A story that breaks a promise holds up none of the others.
+    """
+
+    folder: Path
+    seed: int
+    struck: Counter[Moment] = field(default_factory=Counter)
+    whole: set[Moment] = field(default_factory=set)
+    figures: Counter[str] = field(default_factory=Counter)
+    most: int = 0
+    broken: list[Exception] = field(default_factory=list)
+
+    async def of(self, points: Iterator[Point], places: list[Place]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for place in places:
+                group.create_task(self._those_of(points, place))
+
+    async def _those_of(self, points: Iterator[Point], place: Place) -> None:
+        for point in points:
+            await self._one(point, place)
+
+    async def _one(self, point: Point, place: Place) -> None:
+        folder = self.folder / str(point).replace(" ", "-")
+        server = await asyncio.to_thread(place.copy, folder)
+        url = server.settings["DATABASE__URL"]
+        story = Story(place, server, self.seed, may_end=not point.moment.kills)
+        try:
+            with tempfile.TemporaryDirectory(prefix="wire-") as short:
+                async with PointedWire(url, Path(short), point, server.kill) as wire:
+                    server.settings["DATABASE__URL"] = wire.url
+                    self.figures += await story.told()
+        except (AssertionError, OSError, TimeoutError) as error:
+            error.add_note(f"It was {point}, in {folder}")
+            self.broken.append(error)
+            return
+        self.most = max(self.most, wire.n_commits)
+        if not wire.struck:
+            self.whole.add(point.moment)
+        else:
+            assert story.n_kills == point.moment.kills
+            self.struck[point.moment] += 1
+        await asyncio.to_thread(drop, url)
+        shutil.rmtree(folder)
+
+    def every(self) -> Iterator[Point]:
+        """The stories of one moment overlap: some of the next are begun before one of this has gone through."""
+        for moment in Moment:
+            for n in count(1):
+                if moment in self.whole:
+                    break
+                yield Point(moment, n)
+
+
+def drawn(rng: random.Random, n: int) -> list[Point]:
+    """One of each moment in turn."""
+    left = {moment: rng.sample(range(1, ABOUT + 1), ABOUT) for moment in Moment}
+    in_turn = (Point(moment, left[moment].pop()) for _ in count() for moment in left if left[moment])
+    return list(islice(in_turn, min(n, ABOUT * len(left))))
+
+
+async def test_killed_or_cut_off_at_any_commit_nothing_is_lost_and_nobody_is_told_what_is_not(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    seed, begun = int(os.environ.get("HEARTFLY_SEED", "1")), time.perf_counter()
+    run, points = Enumeration(tmp_path, seed), [] if POINTS == "every" else drawn(random.Random(seed), int(POINTS))
+    async with AsyncExitStack() as stack:
+        opened = []
+        for n in range(min(len(points), N_BESIDE) if points else N_BESIDE):
+            url = copied(postgres_url)
+            stack.callback(drop, url)
+            opened.append(stack.enter_async_context(prepared(tmp_path / f"place {n}", url)))
+        places = await asyncio.gather(*opened)
+        await run.of(iter(points) if points else run.every(), places)
+    n_struck, took_s = run.struck.total(), time.perf_counter() - begun
+    print(f"seed={seed} struck at {n_struck} commits in {took_s:.0f} s; a story has up to {run.most}:")
+    for moment in Moment:
+        print(f"  {run.struck[moment]}: {moment}")
+    print("; ".join(f"{name}: {n}" for name, n in sorted(run.figures.items())))
+    if run.broken:
+        raise ExceptionGroup(f"seed={seed}: {len(run.broken)} stories are broken", run.broken)
+    if points:
+        assert len(points) == n_struck
+    else:
+        assert [] == [str(moment) for moment in Moment if run.struck[moment] < ABOUT]
