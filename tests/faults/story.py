@@ -106,7 +106,8 @@ async def prepared(folder: Path, url: str = "") -> AsyncIterator[Place]:
 class Story:
     """`before`: what runs the first life. That one may be killed; all that come after are let alone.
 
-    `may_end`: one that cannot start may also say why and end, once; whoever starts it does so again.
+    `may_end`: one that cannot start may also say why and end, once; whoever starts it does so again. `through`: where
+    the server finds its PostgreSQL, if elsewhere than who looks there afterwards.
     """
 
     place: Place
@@ -114,6 +115,7 @@ class Story:
     seed: int
     before: Sequence[str] = ()
     may_end: bool = False
+    through: str = ""
     lives: list[Span] = field(default_factory=list)
     n_kills: int = 0
 
@@ -124,10 +126,14 @@ class Story:
 
     async def told(self) -> Counter[str]:
         """How it was judged."""
+        settings = self.server.settings
+        if self.through:
+            self.server.settings = settings | {"DATABASE__URL": self.through}
         try:
             await self._is_lived()
         finally:
             self.server.leave()
+            self.server.settings = settings
         end = now()
         await sum_up_days(self.server)
         alive = Alive(self.lives, PATIENCE_S * SECOND, end)

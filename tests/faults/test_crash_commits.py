@@ -62,11 +62,10 @@ class Enumeration:
         folder = self.folder / str(point).replace(" ", "-")
         server = await asyncio.to_thread(place.copy, folder)
         url = server.settings["DATABASE__URL"]
-        story = Story(place, server, self.seed, may_end=not point.moment.kills)
         try:
             with tempfile.TemporaryDirectory(prefix="wire-") as short:
                 async with PointedWire(url, Path(short), point, server.kill) as wire:
-                    server.settings["DATABASE__URL"] = wire.url
+                    story = Story(place, server, self.seed, may_end=not point.moment.kills, through=wire.url)
                     self.figures += await story.told()
         except (AssertionError, OSError, TimeoutError) as error:
             error.add_note(f"It was {point}, in {folder}")
