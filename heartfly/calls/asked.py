@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from heartfly.core.amounts import Amount
-from heartfly.core.calls import CallFigures, Dimension
+from heartfly.core.calls import CallFigures, Cube, Dimension, Named
 from heartfly.core.money import Money
 from heartfly.core.sketches import Histogram
 from heartfly.traffic.asked import Trust
+from heartfly.traffic.filters import Ranges
 
 OTHERS = "(other)"
 """What came when the project had as many such names as it may."""
@@ -77,3 +78,29 @@ class Asked:
     from_at: datetime
     to_at: datetime
     filters: Filters = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """`numbers`: of each kind of keys those that are meant; None would be any, so what is not there is any.
+
+    `texts`: of each dimension the values as they were asked for, for who looks at calls one by one. `cube` None: no
+    rollup tells these calls from others.
+    """
+
+    texts: Mapping[Dimension, frozenset[str]] = field(default_factory=dict)
+    numbers: Mapping[Named, frozenset[int]] = field(default_factory=dict)
+    statuses: Ranges = ()
+    cube: Cube | None = None
+
+    @property
+    def subjects(self) -> frozenset[int] | None:
+        return self.numbers.get(Named.SUBJECT)
+
+    @property
+    def is_nobody(self) -> bool:
+        """Whether the customers that are meant never sent anything."""
+        return self.subjects == frozenset()
+
+    def takes_status(self, status: int) -> bool:
+        return not self.statuses or any(low <= status <= high for low, high in self.statuses)

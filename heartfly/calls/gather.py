@@ -7,39 +7,38 @@ however many others there are; the database puts rows of one key together, whose
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.calls.asked import OTHERS, UNKNOWN_STATUS, Filters
-from heartfly.calls.single import Singles, Slice, value_of
-from heartfly.calls.wanted import Wanted, names_of, wanted_by
+from heartfly.calls.asked import OTHERS, UNKNOWN_STATUS, Filters, Wanted
+from heartfly.calls.block import Count, Key, Value
+from heartfly.calls.known import Known, known_by
+from heartfly.calls.single import Singles
+from heartfly.calls.waiting import Look
+from heartfly.calls.wanted import wanted_by
 from heartfly.core.calls import KEYS, WITH_STATUS, CallFigures, Cube, Dimension, Named
 from heartfly.core.tiles import state_of
 from heartfly.core.windows import HOUR, Window
 from heartfly.db.models import call_rollups
 from heartfly.db.prepared import among
-from heartfly.db.types import micros
+from heartfly.db.types import EPOCH
 from heartfly.traffic.asked import Trust
 from heartfly.traffic.counting import counting
 from heartfly.traffic.gather import MOST_SINGLE
 from heartfly.traffic.named import customers_of
 from heartfly.traffic.plan import Grain, Piece, Plan, plan_of
-from heartfly.usage.call_fold import Cells, product_of
-from heartfly.usage.call_reading import added_up, measures_called, sums_of
+from heartfly.usage.call_reading import added_up, sums_of
 from heartfly.usage.calls import Measures, Row
 from heartfly.usage.seal import has_sealed
-from heartfly.usage.settled import settled_in
+from heartfly.usage.settled import Settled
 
 _HALF = 1 << 32
-Value = str | int
-"""Of a dimension. A number: the subject's whose call it is, or the status."""
-Key = tuple[Value, ...]
-"""A value for each dimension that was asked for."""
 
 
 @dataclass(slots=True)
@@ -57,9 +56,11 @@ class Gathered:
 class _Question:
     read: AsyncConnection
     pid: int
+    known: Known
     wanted: Wanted
     by: Sequence[Dimension]
     times: bool
+    settled: Settled
     plan: Plan
     trust: Trust
     found: dict[tuple[int, Key], CallFigures] = field(default_factory=dict)
@@ -88,7 +89,8 @@ async def gathered(
     span = Window(parts[0].from_at, parts[-1].to_at)
     by = list(dict.fromkeys(by))
     wanted = await wanted_by(read, pid, span, filters=filters, by=by)
-    settled = await settled_in(read, pid, span.from_at, span.to_at, now=now, meter_id=None)
+    known = known_by(read, pid)
+    settled = await known.settled(read, span, now)
     plan = await plan_of(
         read,
         pid,
@@ -98,13 +100,14 @@ async def gathered(
         total=wanted.cube is Cube.TOTAL,
         of_events=wanted.cube is None,
         rollups=call_rollups,
+        steady=None if wanted.cube is None else await known.steady(read, span, now),
     )
     trust = Trust(
         state=state_of(span, now, settled.days, settled.unsettled),
         complete_up_to=plan.complete_up_to,
         of_events=wanted.cube is None,
     )
-    question = _Question(read, pid, wanted, by, times, plan, trust)
+    question = _Question(read, pid, known, wanted, by, times, settled, plan, trust)
     n_singles = 0
     if not wanted.is_nobody:
         n_singles = await _take_singles(question)
@@ -119,14 +122,14 @@ async def gathered(
 
 
 async def _take_rows(question: _Question, cube: Cube, grain: Grain, run: Sequence[Piece]) -> None:
-    read, pid, r = question.read, question.pid, call_rollups.c
+    read, r = question.read, call_rollups.c
     keys = _columns(cube, question.by)
     several = grain is Grain.MINUTE or run[0].n != run[-1].n
     groups: list[sa.ColumnElement[Any]] = [*([r.start_at] if several else []), *keys.values(), r.measures]
     query, given = _rows(question, cube, grain, run, *groups, *_sums(question, cube))
     rows = (await read.execute(query.group_by(*groups), given)).all()
     at_measures = several + len(keys)
-    called = await read.run_sync(measures_called, pid, {row[at_measures] for row in rows})
+    called = await question.known.measures(read, {row[at_measures] for row in rows})
     values = await _values(question, keys)
     begins = [piece.from_at for piece in run]
     for row in rows:
@@ -166,14 +169,23 @@ _KIND = {
 }
 
 
+_OTHER_PRODUCTS = OTHERS, OTHERS
+
+
 class _Values:
     """The values of the dimensions that were asked for, of the keys of a row."""
 
-    def __init__(self, by: Sequence[Dimension], names: Mapping[Named, Mapping[int, str]], keys: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        by: Sequence[Dimension],
+        names: Mapping[Named, Mapping[int, str]],
+        products: Mapping[int, tuple[str, str]],
+        keys: Sequence[Any],
+    ) -> None:
         self._by = by
         self._names = names
+        self._products = products
         self._places = [keys.index("status" if _KIND[one] is None else _KIND[one]) for one in by]
-        self._products: dict[int, tuple[str, str]] = {}
 
     def __call__(self, numbers: Sequence[int]) -> Key:
         return tuple(self._value(one, numbers[place]) for one, place in zip(self._by, self._places, strict=True))
@@ -184,20 +196,18 @@ class _Values:
             return number
         if kind is not Named.PRODUCT:
             return self._names[kind].get(number, OTHERS)
-        product = self._products.get(number)
-        if product is None:
-            text = self._names[kind].get(number)
-            product = self._products[number] = (OTHERS, OTHERS) if text is None else product_of(text)
-        return product[dimension is Dimension.MODEL]
+        return self._products.get(number, _OTHER_PRODUCTS)[dimension is Dimension.MODEL]
 
 
 async def _values(question: _Question, keys: Mapping[Named | str, Any]) -> _Values:
+    read, known = question.read, question.known
     names: dict[Named, Mapping[int, str]] = {
-        kind: await names_of(question.read, question.pid, kind)
+        kind: await known.names(read, kind)
         for kind in Named
-        if kind in keys and kind is not Named.SUBJECT
+        if kind in keys and kind not in {Named.SUBJECT, Named.PRODUCT}
     }
-    return _Values(question.by, names, list(keys))
+    products = await known.products(read) if Named.PRODUCT in keys else {}
+    return _Values(question.by, names, products, list(keys))
 
 
 def _rows(
@@ -263,73 +273,65 @@ def _take(into: CallFigures, told: Sequence[Any], measures: Measures) -> None:
 
 async def _take_singles(question: _Question) -> int:
     """How many events were looked at."""
-    if not question.plan.raw:
+    plan, read, pid = question.plan, question.read, question.pid
+    if not plan.raw:
         return 0
-    singles = Singles(question.read, question.pid, question.wanted)
-    cells, n = Cells(), 0
+    look = await _look(question)
+    singles, count, n = Singles(read, pid, question.wanted), Count(question.by, question.wanted), 0
     is_partial = False
-    for piece in reversed(question.plan.raw):
+    pieces = [one for piece in plan.raw for one in _apart(piece, () if look is None else plan.fresh)]
+    for piece, waits in reversed(pieces):
         if n >= MOST_SINGLE:
             is_partial = True
             break
+        if look is not None and waits:
+            is_partial = is_partial or look.is_sealed(piece.from_at, piece.to_at)
+            for block, lines in look.between(piece.from_at, piece.to_at):
+                count.add(block, piece.n, block.wanted(question.wanted, lines))
+                n += len(lines)
+            continue
         # Of a time that is sealed the events are gone: what it came to stays, but not by the minute.
-        is_partial = is_partial or await has_sealed(question.read, question.pid, piece.from_at, piece.to_at)
+        is_partial = is_partial or await has_sealed(read, pid, piece.from_at, piece.to_at)
         async for some in singles.between(piece.from_at, piece.to_at):
-            _count_in(cells, question, piece.n, some)
+            if some.block is not None:
+                count.add(some.block, piece.n, some.lines)
             n += some.n
             if n >= MOST_SINGLE and some.last is not None:
                 is_partial = True
                 break
-    for (window, key), row in cells.rows(singles.measures):
+    for window, key, row in count.rows():
         _take_row(question.at(window, key), row)
     if is_partial:
         question.trust = replace(question.trust, partial=True)
     return n
 
 
-def _count_in(cells: Cells, question: _Question, n: int, some: Slice) -> None:
-    told = some.told
-    if told is None:
-        return
-    keys: list[tuple[int, Key]] = []
-    lines: list[int] = []
-    for line in some.lines:
-        for key in _keys(question, some, line):
-            keys.append((n, key))
-            lines.append(line)
-    places = cells.add(
-        keys,
-        [told.worth[line] for line in lines],
-        [told.us[line] for line in lines],
-        [told.buckets[line] for line in lines],
-    )
-    unpriced = set(told.unpriced)
-    ats = [micros(some.rows[line].at) for line in lines]
-    cells.note(places, [place for place, line in enumerate(lines) if line in unpriced], ats)
+async def _look(question: _Question) -> Look | None:
+    """At what is not folded yet; None: there is nothing of it in this."""
+    plan, known = question.plan, question.known
+    hours = {hour for piece in plan.raw for hour in _hours(piece) if hour in plan.fresh} if plan.fresh else set()
+    type_id = await known.type_id(question.read) if hours else None
+    if type_id is None:
+        return None
+    marks = question.settled.marks
+    return await known.waiting.look(question.read, type_id, {hour: marks[hour] for hour in hours})
 
 
-def _keys(question: _Question, some: Slice, line: int) -> Iterator[Key]:
-    """Several only where tags are asked for."""
-    told = some.told
-    if told is None:
+def _hours(piece: Piece) -> Iterator[datetime]:
+    at = piece.from_at - (piece.from_at - EPOCH) % HOUR
+    while at < piece.to_at:
+        yield at
+        at += HOUR
+
+
+def _apart(piece: Piece, fresh: Collection[datetime]) -> Iterator[tuple[Piece, bool]]:
+    """What of it lies in these hours, and what does not; the earliest first."""
+    if not fresh:
+        yield piece, False
         return
-    tags: Sequence[str] = ("",)
-    if Dimension.TAG in question.by:
-        asked = question.wanted.texts.get(Dimension.TAG)
-        tags = [tag for tag in told.tags[line] if asked is None or tag in asked]
-    for tag in tags:
-        values: list[Value] = []
-        for dimension in question.by:
-            match dimension:
-                case Dimension.TAG:
-                    values.append(tag)
-                case Dimension.STATUS:
-                    values.append(told.statuses[line])
-                case Dimension.CUSTOMER:
-                    values.append(some.rows[line].subject_id)
-                case _:
-                    values.append(value_of(told, line, dimension))
-        yield tuple(values)
+    for waits, hours in groupby(_hours(piece), key=fresh.__contains__):
+        some = list(hours)
+        yield Piece(max(piece.from_at, some[0]), min(piece.to_at, some[-1] + HOUR), piece.n), waits
 
 
 def _take_row(into: CallFigures, row: Row) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.calls.asked import Asked
+from heartfly.calls.asked import Asked, Wanted
 from heartfly.calls.single import Singles, Slice
-from heartfly.calls.wanted import Wanted, wanted_by
+from heartfly.calls.wanted import wanted_by
 from heartfly.core.amounts import Amount
 from heartfly.core.calls import CallFigures
 from heartfly.core.events import read as parsed

@@ -14,28 +14,33 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.calls.wanted import Wanted
-from heartfly.core.calls import TYPE, Dimension
+from heartfly.calls.asked import Wanted
+from heartfly.calls.block import Block
+from heartfly.calls.known import known_by
+from heartfly.core.calls import Dimension
 from heartfly.core.columns import Amounts, Page
 from heartfly.db.types import micros
 from heartfly.traffic.single import SLICE, Place, walk
 from heartfly.usage.call_books import Books
 from heartfly.usage.call_columns import CallReader, Told
 from heartfly.usage.call_values import name_of, provider_of
-from heartfly.usage.raw import type_ids
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Of `n` events of any kind those calls that are wanted: `lines` of `told`, and the rows of these (`at`, `id`,
+    """Of `n` events of any kind those calls that are wanted: `lines` of `block`, and the rows of these (`at`, `id`,
     `subject_id`, `transaction_id`, `properties`). `last`: the earliest that was looked at; None: there were none left.
     """
 
     rows: Sequence[Any]
-    told: Told | None
+    block: Block | None
     lines: Sequence[int]
     n: int
     last: Place | None
+
+    @property
+    def told(self) -> Told | None:
+        return None if self.block is None else self.block.told
 
 
 class Singles:
@@ -55,40 +60,27 @@ class Singles:
 
     async def between(self, from_at: datetime, to_at: datetime, *, before: Place | None = None) -> AsyncIterator[Slice]:
         """Of [from_at, to_at), those behind `before`. The last slice has no `last`."""
-        types = await type_ids(self._read, self._pid, {TYPE})
-        if not types or self._wanted.is_nobody:
+        type_id = await known_by(self._read, self._pid).type_id(self._read)
+        if type_id is None or self._wanted.is_nobody:
             yield Slice((), None, (), 0, None)
             return
-        (type_id,) = types
         while True:
             found = (await self._read.execute(walk(self._pid, self._wanted.subjects, from_at, to_at, before))).all()
             subjects = self._wanted.subjects
             rows = [row for row in found if row.type_id == type_id and (subjects is None or row.subject_id in subjects)]
-            told = await self._read.run_sync(self._told, rows) if rows else None
-            lines = [] if told is None else [line for line in range(len(rows)) if self._is_wanted(told, line)]
+            block = await self._read.run_sync(self._block, rows) if rows else None
+            lines = () if block is None else block.wanted(self._wanted, range(len(rows)))
             before = (found[-1].at, found[-1].id) if len(found) == SLICE else None
-            yield Slice(rows, told, lines, len(found), before)
+            yield Slice(rows, block, lines, len(found), before)
             if before is None:
                 return
 
-    def _told(self, connection: sa.Connection, rows: Sequence[Any]) -> Told:
+    def _block(self, connection: sa.Connection, rows: Sequence[Any]) -> Block:
         if self._reader is None:
             self._reader = CallReader(Books(connection, self._pid))
-        return self._reader.told(Page([row.properties for row in rows], self._known), [micros(row.at) for row in rows])
-
-    def _is_wanted(self, told: Told, line: int) -> bool:
-        if not self._wanted.takes_status(told.statuses[line]):
-            return False
-        for dimension, values in self._wanted.texts.items():
-            if dimension is Dimension.TAG:
-                if values.isdisjoint(told.tags[line]):
-                    return False
-            elif (
-                dimension not in {Dimension.STATUS, Dimension.CUSTOMER}
-                and value_of(told, line, dimension) not in values
-            ):
-                return False
-        return True
+        ats = [micros(row.at) for row in rows]
+        told = self._reader.told(Page([row.properties for row in rows], self._known), ats)
+        return Block(told, [row.subject_id for row in rows], ats, self._reader.layout)
 
 
 def value_of(told: Told, line: int, dimension: Dimension) -> str:

@@ -50,21 +50,25 @@ class Piece:
 
 @dataclass(slots=True)
 class Plan:
-    """`summed`: runs of pieces that follow one another without a gap. `raw`: the earliest first."""
+    """`summed`: runs of pieces that follow one another without a gap. `raw`: the earliest first. `fresh`: hours that
+    were not folded yet; what lies in them is raw.
+    """
 
     complete_up_to: datetime
     summed: list[tuple[Grain, Sequence[Piece]]] = field(default_factory=list)
     raw: list[Piece] = field(default_factory=list)
+    fresh: frozenset[datetime] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Steady:
     """What holds for all questions about a time. `days`: that are summed up, and not to be made anew. `fresh`: hours
-    that are looked at event by event.
+    that are looked at event by event. `thinned`: hours of which only days are kept.
     """
 
     days: Sequence[Window]
     fresh: frozenset[datetime]
+    thinned: frozenset[datetime]
 
 
 async def steady_in(read: AsyncConnection, pid: int, span: Window, settled: Settled) -> Steady:
@@ -80,7 +84,7 @@ async def steady_in(read: AsyncConnection, pid: int, span: Window, settled: Sett
     )
     days = [Window(row.start_at, row.end_at) for row in await read.execute(query)]
     apart = sorted(fresh)
-    return Steady([day for day in days if not _has_any(apart, day)], fresh)
+    return Steady([day for day in days if not _has_any(apart, day)], fresh, await _thinned(read, pid, span))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ async def plan_of(
     held = steady or await steady_in(read, pid, span, settled)
     kept = _Kept(
         days=held.days,
-        thinned=await _thinned(read, pid, span),
+        thinned=held.thinned,
         without_minutes=await _without_minutes(read, pid, parts, rollups) if total else None,
         fresh=held.fresh,
     )
@@ -135,6 +139,7 @@ async def plan_of(
                     (found[Grain.MINUTE] if is_kept else plan.raw).append(piece)
     plan.raw = _joined(plan.raw)
     plan.summed = [(grain, run) for grain in Grain for run in runs_of(found[grain])]
+    plan.fresh = kept.fresh
     left = [hour for hour in settled.dirty if hour not in kept.fresh]
     plan.complete_up_to = min([up_to, *left[:1]])
     return plan

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Context, Decimal, Inexact
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 import msgspec
@@ -87,21 +87,27 @@ def sums_of(
     """Columns of many rows of one kind of measures as one row (`row_of`). In halves: what rows hold may be more than a
     database adds up. `ends`: with `first_at` and `last_at`, which only cubes with a status have.
     """
+    return list(_sums_of(connection.dialect.name, times, ends, tuple(counts)))
+
+
+@lru_cache(maxsize=32)
+def _sums_of(dialect: str, times: bool, ends: bool, counts: Sequence[str]) -> Sequence[sa.ColumnElement[Any]]:  # noqa: FBT001
+    """To make them takes as long as to read some rows of them."""
     r = call_rollups.c
     sums = [sa.func.sum(r[name]) if name in counts else sa.literal(0) for name in COUNTS]
     return [
         *(sa.cast(one, sa.BigInteger) for one in sums),
         *(sa.cast(sa.func.sum(half), sa.BigInteger) for half in (r.latency_us // _HALF, r.latency_us % _HALF)),
         sa.func.max(r.latency_max_us),
-        _blobs(connection, r.latencies) if times else sa.null(),
+        _blobs(dialect, r.latencies) if times else sa.null(),
         sa.func.aggregate_strings(r.amounts, " "),
         sa.func.min(r.first_at) if ends else sa.null(),
         sa.func.max(r.last_at) if ends else sa.null(),
     ]
 
 
-def _blobs(connection: sa.Connection | AsyncConnection, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    digits = sa.func.hex(column) if connection.dialect.name == "sqlite" else sa.func.encode(column, "hex")
+def _blobs(dialect: str, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    digits = sa.func.hex(column) if dialect == "sqlite" else sa.func.encode(column, "hex")
     return sa.func.aggregate_strings(sa.case((column.is_not(None), sa.type_coerce(digits, sa.Text))), ",")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,12 +18,15 @@ from heartfly.db.models import windows as stored_windows
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """`dirty`: hours that were not folded since something came, the earliest first."""
+    """`dirty`: hours that were not folded since something came, the earliest first. `marks`: of each the one that it
+    has, which is another one as soon as more comes.
+    """
 
     days: Sequence[Closed]
     unsettled: Sequence[Window]
     dirty: Sequence[datetime]
     complete_up_to: datetime
+    marks: Mapping[datetime, int]
 
 
 async def settled_in(
@@ -43,10 +46,11 @@ async def settled_in(
     last = (await read.execute(newest)).first()
     if last is not None and (not days or last.from_at > days[-1].from_at):
         days.append(_closed(last))
-    marks = sa.select(dirty_hours.c.hour).where(
+    asked_marks = sa.select(dirty_hours.c.hour, dirty_hours.c.seq).where(
         dirty_hours.c.pid == pid, dirty_hours.c.hour > from_at - HOUR, dirty_hours.c.hour < to_at
     )
-    marked = list((await read.execute(marks.order_by(dirty_hours.c.hour))).scalars())
+    marks = {row.hour: row.seq for row in await read.execute(asked_marks.order_by(dirty_hours.c.hour))}
+    marked = list(marks)
     unsettled = [Window(hour, hour + HOUR) for hour in marked]
     stale = sa.select(stored_windows.c.start_at, stored_windows.c.end_at).where(
         *of_tier(pid, Tier.DAY, from_at, to_at), stored_windows.c.stale.is_(True)
@@ -57,7 +61,7 @@ async def settled_in(
             *of_tier(pid, Tier.HOUR, gap.from_at, gap.to_at)
         )
         unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(hours)]
-    return Settled(days, unsettled, marked, min([to_at, now, *marked[:1]]))
+    return Settled(days, unsettled, marked, min([to_at, now, *marked[:1]]), marks)
 
 
 def _closed(row: Any) -> Closed:

@@ -18,10 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.budgets.history import Begun, Past, begun, with_costs
 from heartfly.budgets.rows import Stored
 from heartfly.budgets.spending import Standing, standing
+from heartfly.calls.known import share
+from heartfly.calls.waiting import Waiting
 from heartfly.core.money import Money
 from heartfly.core.rounded import money_words
 from heartfly.web.budget_pictures import Bar, bar_of
-from heartfly.web.panels import Panel
+from heartfly.web.lanes import Lanes
+from heartfly.web.panels import Panel, Reads
 from heartfly.web.request import PageRequest
 
 AT_ONCE = 3
@@ -67,9 +70,11 @@ class Shown:
 async def all_shown(
     request: PageRequest, rows: Sequence[Stored], kept: Sequence[Begun | None], channels: Sequence[Row[Any]]
 ) -> Sequence[Shown]:
-    """Of a list, each asked apart; none waits for longer than the page does."""
+    """Of a list, each asked apart; none waits for longer than the page does. What they have in common is read once."""
     turns = asyncio.Semaphore(AT_ONCE)
-    now = request.api.clock.now()
+    now, pid = request.api.clock.now(), request.project.pid
+    waiting = Waiting(pid)
+    lanes = Lanes(request.api.usage, n=len(rows), begun=lambda read: share(read, pid, waiting))
 
     async def one(stored: Stored, its: Begun | None) -> Shown:
         mine = [channel for channel in channels if channel.budget_id == stored.row.id]
@@ -79,10 +84,11 @@ async def all_shown(
         async def work(read: AsyncConnection) -> Standing:
             return await standing(read, stored, its.period, now=now, foresee=False)
 
-        panel = await _ask(request, (stored.row.uuid, stored.row.rev, its.period.key), work, turns)
+        panel = await _ask(request, (stored.row.uuid, stored.row.rev, its.period.key), work, turns, lanes)
         return _as_told(stored, its, mine, panel, panel.found)
 
-    return await asyncio.gather(*(one(stored, its) for stored, its in zip(rows, kept, strict=True)))
+    async with lanes:
+        return await asyncio.gather(*(one(stored, its) for stored, its in zip(rows, kept, strict=True)))
 
 
 async def one_shown(
@@ -104,7 +110,7 @@ async def one_shown(
         return stands, await with_costs(read, stored, past, now=now)
 
     key = (stored.row.uuid, stored.row.rev, kept.period.key, before, "one")
-    panel = await _ask(request, key, work, asyncio.Semaphore(1))
+    panel = await _ask(request, key, work, asyncio.Semaphore(1), request.api.usage)
     if panel.found is None:
         return _as_told(stored, kept, channels, panel, None), past
     stands, costs = panel.found
@@ -117,11 +123,11 @@ async def now_kept(main: AsyncConnection, stored: Stored, *, now: datetime) -> B
     return found[0] if found else None
 
 
-async def _ask(request: PageRequest, of: tuple[object, ...], work: Any, turns: asyncio.Semaphore) -> Panel[Any]:
+async def _ask(
+    request: PageRequest, of: tuple[object, ...], work: Any, turns: asyncio.Semaphore, usage: Reads
+) -> Panel[Any]:
     panels = request.web.panels
-    return await panels.ask(
-        request.api.usage, (request.project.pid, "budget", *of), work, turns=turns, wait_s=panels.wait_s
-    )
+    return await panels.ask(usage, (request.project.pid, "budget", *of), work, turns=turns, wait_s=panels.wait_s)
 
 
 def _as_told(

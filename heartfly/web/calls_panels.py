@@ -16,8 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.calls.asked import Line
 from heartfly.calls.figures import answer
 from heartfly.calls.forecasts import CostForecast, cost_forecast, period_at
+from heartfly.calls.known import share
 from heartfly.calls.series import series
 from heartfly.calls.unpriced import Unpriced, unpriced
+from heartfly.calls.waiting import Waiting
 from heartfly.core.calls import TYPE, UNKNOWN_STATUS, CallFigures, Dimension
 from heartfly.core.money import Money
 from heartfly.core.windows import Size, Window
@@ -26,6 +28,7 @@ from heartfly.limits.queries import OfProvider, fullest_by_provider
 from heartfly.traffic.asked import Trust
 from heartfly.usage.raw import type_ids
 from heartfly.web.calls_view import CallsView
+from heartfly.web.lanes import Lanes
 from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
 from heartfly.web.traffic_charts import Point
@@ -239,10 +242,13 @@ async def shown(
 
     async def one(name: str, work: Work) -> Panel[Any]:
         return await panels.ask(
-            api.usage, key(name), lambda read: work(read, pid, asked, now), turns=turns, wait_s=panels.wait_s
+            lanes, key(name), lambda read: work(read, pid, asked, now), turns=turns, wait_s=panels.wait_s
         )
 
     if request.is_by_itself:  # and what it could not show before
         works = {name: work for name, work in works.items() if name in live or panels.goes_on(key(name))}
-    found = await asyncio.gather(*(one(name, work) for name, work in works.items()))
+    waiting = Waiting(pid)
+    lanes = Lanes(api.usage, n=len(works), begun=lambda read: share(read, pid, waiting))
+    async with lanes:
+        found = await asyncio.gather(*(one(name, work) for name, work in works.items()))
     return dict(zip(works, found, strict=True))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from heartfly.db.database import Access
 from heartfly.errors import HeartflyError, InvalidValueError
 from heartfly.logs import logger
 
@@ -31,6 +31,12 @@ KEPT_S = 60.0
 """So long after it was asked an answer that took long is told; later it is asked anew."""
 
 Result = TypeVar("Result")
+
+
+class Reads(Protocol):
+    """A database, or the connections of a page (lanes.py)."""
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class Panels:
 
     async def ask(
         self,
-        usage: Access,
+        usage: Reads,
         key: Hashable,
         work: Callable[[AsyncConnection], Awaitable[Result]],
         *,
@@ -75,7 +81,7 @@ class Panels:
                 return Panel(wrong="too much is being worked out at this moment; look again in a minute")
 
             async def run() -> Result:
-                # A transaction of its own: a question that fails spoils it.
+                # A question that fails spoils its transaction: no other one goes on in that.
                 async with turns, usage.read() as read:
                     return await work(read)
 

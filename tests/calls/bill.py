@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -104,3 +105,19 @@ def expected(sums: Sums) -> Told:
 
 def by_key(lines: Sequence[Line], by: Sequence[Dimension]) -> Mapping[tuple[str, ...], Told]:
     return {tuple(line.key[one] for one in by): told(line) for line in lines}
+
+
+@contextmanager
+def readings() -> Iterator[list[str]]:
+    """Statements that read what events tell."""
+    said: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        if "properties" in statement and statement.startswith("SELECT"):
+            said.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield said
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)

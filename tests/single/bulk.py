@@ -28,7 +28,7 @@ _BACK = Bound(1.5, 20 * MIB, "30 days are gone through, minute by minute, as if 
 _MANY = Bound(2.0, 40 * MIB, "thousands of prices in a file of up to 16 MiB")
 _PDF = Bound(1.5, 64 * MIB, "a report of up to a year, drawn and set page by page")
 _BOARD = Bound(0.6, 20 * MIB, "a board of a dozen figures over 90 days, each asked apart; two dozen statements")
-_EACH = Bound(1.5, 20 * MIB, "each budget is asked apart, and of what has just come event by event, until it is folded")
+_LIST = Bound(0.5, 20 * MIB, "twenty budgets, each with its parts and its last days: some two hundred statements")
 
 BULK: tuple[tuple[str, Bound], ...] = (
     (r"POST /v1/events(/columns)?", _EVENTS),
@@ -50,8 +50,7 @@ BULK: tuple[tuple[str, Bound], ...] = (
     (r"GET /p/{project}/usage/customers/{customer}/report\.pdf", _PDF),
     (r"GET /shared/report/{link}/{form}", _PDF),
     (r"GET /p/{project}/usage", _BOARD),
-    (r"GET /p/{project}/usage/(budgets|costs)", _EACH),
-    (r"POST /p/{project}/usage/budgets/{budget}/(edit|turn)", _EACH),
+    (r"GET /p/{project}/usage/budgets", _LIST),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from heartfly.audit.record import CLI
 from heartfly.core.amounts import ONE
 from heartfly.core.calls import TYPE
+from heartfly.core.events import read as parsed
 from heartfly.core.limits.scope import Call
 from heartfly.core.money import rate
 from heartfly.core.prices import ALWAYS
@@ -25,6 +27,7 @@ from heartfly.limits.asked import Asked, wanted_of
 from heartfly.limits.commands import create
 from heartfly.web import usage_apis
 from heartfly.web.state import WebState
+from tests.calls.bill import readings
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
 from tests.web.test_traffic_pages import take
@@ -306,3 +309,18 @@ async def test_of_tags_shares_are_of_all_calls_each_once(town: Town, web: WebSta
 
     assert "A call with several tags counts with each of them" in shown
     assert re.search(r"a 2\.00 100 % new 2 0 % – b 2\.00 100 % new 2", shown), shown
+
+
+@pytest.mark.parametrize(("page", "most"), [("costs", 1), ("apis", 3), ("apis?provider=openai&range=7d", 2)])
+async def test_what_is_not_folded_yet_is_read_once_for_all_parts_of_a_page(
+    town: Town, web: WebState, owner: Browser, page: str, most: int
+) -> None:
+    late = [call(20 + n, START - timedelta(minutes=90 - n), units__input_tokens=1_000) for n in range(40)]
+    await web.api.events.take(town.world.project.pid, parsed(json.dumps(late)), wire="native")
+
+    with readings() as said:
+        await owner.get(f"{ROOT}/{page}")
+
+    # The list of single calls goes through them by itself, and a day back from now begins within an hour.
+    assert len(said) <= most
+    assert said

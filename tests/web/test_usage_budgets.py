@@ -13,6 +13,7 @@ from heartfly.budgets.look import look
 from heartfly.db.ids import IdSource
 from heartfly.usage.ingest import EventIngest
 from heartfly.web.state import WebState
+from tests.calls.bill import readings
 from tests.sim_clock import SimClock
 from tests.web.browser import Browser
 from tests.web.conftest import START, Town
@@ -256,3 +257,26 @@ async def test_what_nobody_has_looked_at_and_takes_long_is_said_to_be_unknown(
         assert "Being counted anew." in told
         assert "As of" not in told
         assert "0.00 USD of" not in told
+
+
+async def test_what_is_not_folded_yet_is_read_once_however_many_budgets_there_are(
+    town: Town, events: EventIngest, clock: SimClock
+) -> None:
+    clock.move_to(START + timedelta(days=4))
+    owner = await town.owner()
+    for n in range(6):
+        await call(town, events, "1.25", at=f"2026-03-06T0{9 - n}:30:00Z", provider="openai" if n % 2 else "maps")
+    first = await made(owner, name="first", allocations="provider openai = 30\nmodel gpt-5 = 60", low_days="9")
+    with readings() as of_one:
+        alone = await read(owner, ROOT)
+    for n in range(6):
+        await made(owner, name=f"budget {n}", scope=f"provider = {('maps', 'openai')[n % 2]}", low_days="9")
+
+    with readings() as of_seven:
+        listed = await read(owner, ROOT)
+    with readings() as of_its_page:
+        await read(owner, f"{ROOT}/{first}")
+
+    assert "7.50 USD" in alone
+    assert listed.count("3.75 USD") >= 6
+    assert [1, 1, 1] == [len(said) for said in (of_one, of_seven, of_its_page)]
