@@ -77,20 +77,33 @@ _LEFT = (
 """Rows of generations that count no more, where nothing says that they are still to go."""
 
 
+_WINDOWS = sa.select(windows.c.start_at, windows.c.n_events).where(windows.c.tier == "hour")
+_DIRTY = sa.select(dirty_hours.c.hour)
+_N_KNOWN = sa.select(sa.func.count()).select_from(event_ids)
+_N_LETTERS = sa.select(sa.func.count()).select_from(dead_letters)
+_INTAKE, _DAYS = sa.select(intake), sa.select(usage_days)
+
+
 def dirty_now(house: House) -> set[datetime]:
-    return {row.hour for row in house.read(sa.select(dirty_hours.c.hour))}
+    return {row.hour for row in house.read(_DIRTY)[0]}
 
 
 def compare(house: House, ledger: Ledger, n: int) -> None:
-    """`n`: which question of each meter's it is the turn of."""
-    _events(house, ledger)
-    _came_in(house, ledger)
-    must = dirty_now(house)
+    """`n`: which question it is the turn of, and of which meter."""
+    rows, known, against, letters, came, marks, folded, sums, left, days = house.read(
+        _EVENTS, _N_KNOWN, _CONFLICTS, _N_LETTERS, _INTAKE, _DIRTY, _WINDOWS, _SUMS, _LEFT, _DAYS
+    )
+    _events(ledger, rows, known[0][0])
+    _came_in(ledger, against, letters[0][0], came)
+    must = {row.hour for row in marks}
     assert ledger.dirty == must, f"hours to fold are {_hours(must)}, and should be {_hours(ledger.dirty)}"
-    _hours_add_up(house, ledger)
-    _days(house, ledger)
-    for place, slug in enumerate(sorted(ledger.meters)):
-        _asked(house, ledger, slug, n + place)
+    counts = {row.start_at: row.n_events for row in folded}
+    of_all = {hour: len(shown.events) for hour, shown in ledger.shown.items()}
+    assert of_all == counts, f"hours are of {counts} events, and should be of {of_all}"
+    _hours_add_up(ledger, sums, left[0][0])
+    _days(ledger, days)
+    slugs = sorted(ledger.meters)
+    _asked(house, ledger, slugs[n % len(slugs)], n // len(slugs))
 
 
 def compare_all(house: House, ledger: Ledger) -> None:
@@ -108,8 +121,7 @@ def compare_all(house: House, ledger: Ledger) -> None:
 # --- rows
 
 
-def _events(house: House, ledger: Ledger) -> None:
-    rows = house.read(_EVENTS)
+def _events(ledger: Ledger, rows: Sequence[Any], n_known: int) -> None:
     stored = {row.transaction_id: row for row in rows}
     assert len(stored) == len(rows), "an event is kept twice"
     must = {one.id: one for one in ledger.events.values() if one.now is not None}
@@ -120,24 +132,22 @@ def _events(house: House, ledger: Ledger) -> None:
         assert event.now is not None
         assert event.now.exact == content.exact, f"{id_} is {content.exact}, and should be {event.now.exact}"
         assert event.received_at == row.received_at, f"{id_} came at {row.received_at}"
-    known = house.read(sa.select(sa.func.count()).select_from(event_ids))[0][0]
-    assert len(ledger.events) == known, f"{known} ids are known, and should be {len(ledger.events)}"
+    assert len(ledger.events) == n_known, f"{n_known} ids are known, and should be {len(ledger.events)}"
 
 
-def _came_in(house: House, ledger: Ledger) -> None:
-    against = Counter(row.transaction_id for row in house.read(_CONFLICTS))
+def _came_in(ledger: Ledger, rows: Sequence[Any], letters: int, counts: Sequence[Any]) -> None:
+    against = Counter(row.transaction_id for row in rows)
     assert ledger.n_conflicts == against, f"conflicts are {against}, and should be {ledger.n_conflicts}"
-    letters = house.read(sa.select(sa.func.count()).select_from(dead_letters))[0][0]
     assert len(ledger.letters) == letters, f"{letters} letters are kept, and should be {len(ledger.letters)}"
-    came = {row.hour: [getattr(row, name) for name in COUNTS] for row in house.read(sa.select(intake))}
-    must = {hour: [counts[name] for name in COUNTS] for hour, counts in ledger.intake.items()}
+    came = {row.hour: [getattr(row, name) for name in COUNTS] for row in counts}
+    must = {hour: [told[name] for name in COUNTS] for hour, told in ledger.intake.items()}
     assert must == came, f"what came in is {came}, and should be {must}"
 
 
-def _hours_add_up(house: House, ledger: Ledger) -> None:
+def _hours_add_up(ledger: Ledger, rows: Sequence[Any], left: int) -> None:
     """The ledger of all that counts in an hour, as it was folded, beside the rollups themselves."""
     found: dict[tuple[datetime, str, str], list[Any]] = {}
-    for row in house.read(_SUMS):
+    for row in rows:
         sums = found.setdefault((row.start_at, row.slug, row.text), [0, Fraction(0)])
         sums[0] += row.n
         sums[1] += Fraction(row.sum, 10**18)
@@ -151,12 +161,11 @@ def _hours_add_up(house: House, ledger: Ledger) -> None:
     for key in must.keys() | found.keys():
         here, there = must.get(key), found.get(key)
         assert here == there, f"the rollup of {key[1]}, {key[2]}, {key[0]:%d %H}h is {there}, and should be {here}"
-    left = house.read(_LEFT)[0][0]
     assert not left, f"{left} rows of generations that count no more are left, and nobody knows"
 
 
-def _days(house: House, ledger: Ledger) -> None:
-    rows = {row.day: row for row in house.read(sa.select(usage_days))}
+def _days(ledger: Ledger, found: Sequence[Any]) -> None:
+    rows = {row.day: row for row in found}
     for day, told in ledger.days.items():
         row = rows[day]
         must = "provisional" if told.touched else "amended" if told.amended == "yes" else "final"
@@ -170,7 +179,7 @@ def _days(house: House, ledger: Ledger) -> None:
 
 # --- questions
 
-_KINDS = ("whole", "groups", "hours", "days", "edges", "filter", "minutes", "day of groups")
+_KINDS = ("whole", "groups", "hours", "days", "edges", "old edges", "filter", "minutes", "day of groups")
 
 
 def _asked(house: House, ledger: Ledger, slug: str, n: int) -> None:
@@ -190,6 +199,8 @@ def _asked(house: House, ledger: Ledger, slug: str, n: int) -> None:
             size = Size.DAY
         case "edges":
             span, group_by = (now - 31 * HOUR - 7 * MICRO, now - MICRO), keys
+        case "old edges":
+            span = (now - 85 * HOUR - 7 * MICRO, now)
         case "filter" if keys:
             only = {keys[0]: frozenset({"eu", None})}
         case "minutes":

@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import override
 
 from heartfly.api.column_bodies import columns_in
@@ -30,6 +29,7 @@ from heartfly.db.group_commit import Priority
 from heartfly.db.ids import IdSource
 from heartfly.db.models import usage_metadata
 from heartfly.db.parts import USAGE
+from heartfly.db.snapshots import snapshot
 from heartfly.usage import corrections, meters
 from heartfly.usage.answers import Answer, answer
 from heartfly.usage.apply import EventApplier, Told
@@ -261,19 +261,10 @@ class House:
     def verified(self, span: Span) -> Compared:
         return compare(self.usage.place, PID, *span)
 
-    def read(self, query: sa.Select[Any]) -> Sequence[Any]:
-        async def work() -> Sequence[Any]:
-            async with self.usage.read() as read:
-                return (await read.execute(query)).all()
-
-        return self._does(work())
-
-    def looks(self, work: Callable[[AsyncConnection], Coroutine[Any, Any, Result]]) -> Result:
-        async def look() -> Result:
-            async with self.usage.read() as read:
-                return await work(read)
-
-        return self._does(look())
+    def read(self, *queries: sa.Select[Any]) -> list[Sequence[Any]]:
+        """The rows of each, all of one instant."""
+        with snapshot(self.usage.place) as connection:
+            return [connection.execute(query).all() for query in queries]
 
 
 def _without_flushes(connection: Any, _: object) -> None:

@@ -314,7 +314,8 @@ class Ledger:
             return "provisional", "provisional"
         told = [self.days.get(each) for each, _ in days]
         unknown = [of_day for (_, of_day), one in zip(days, told, strict=True) if one is None]
-        if any(shown.events and _in(hour, of_day) for hour, shown in self.shown.items() for of_day in unknown):
+        times = [one.now.at for one in self.events.values() if one.now is not None]
+        if any(_in(at, of_day) and _in(at, span) for at in times for of_day in unknown):
             return "provisional", "provisional"
         closed = [one for one in told if one is not None]
         most = "amended" if any(one.proved.get(slug, _NEVER).amended != "no" or one.amended != "no" for one in closed) else "final"

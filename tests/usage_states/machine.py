@@ -63,15 +63,22 @@ class Usage(RuleBasedStateMachine):
         super().__init__()
         self.story: list[str] = []
         self.n_compared = 0
-        self.is_written = False
+        self.is_written = True
+        """And not looked at yet."""
         self.sent: list[Written] = []
 
-    @initialize(zone=st.sampled_from(sorted(ZONES)), slug=st.sampled_from(sorted(SLUGS)), drawn=some_definition)
-    def begins(self, zone: str, slug: str, drawn: tuple[Any, ...]) -> None:
+    @initialize(
+        zone=st.sampled_from(sorted(ZONES)),
+        slug=st.sampled_from(sorted(SLUGS)),
+        drawn=some_definition,
+        some=st.lists(some_sent, min_size=1, max_size=8),
+    )
+    def begins(self, zone: str, slug: str, drawn: tuple[Any, ...], some: list[Sent]) -> None:
         self.house.begin(START, ZONES[zone])
         self.ledger = Ledger(ZONES[zone], START)
         self.says(f"a project in {zone}")
         self.is_made(slug, definition(slug, drawn), None, None)
+        self.new_ones_come(some, "json")
 
     # --- what rules have in common
 
@@ -118,9 +125,12 @@ class Usage(RuleBasedStateMachine):
     def come_by_column(self, found: list[Sent]) -> None:
         self.arrive([written(replace(one, fault=""), self.now, self.midnight) for one in found], "columns")
 
-    @rule(one=some_sent)
-    def one_comes(self, one: Sent) -> None:
-        self.arrive([written(replace(one, fault=""), self.now, self.midnight)], "json")
+    @rule(some=st.lists(some_sent, min_size=1, max_size=5), door=st.sampled_from(["json", "columns"]))
+    def new_ones_come(self, some: list[Sent], door: str) -> None:
+        """Of ids that nobody has heard of, and nothing wrong with them but their time, perhaps."""
+        n = len(self.sent)
+        named = [replace(one, fault="", id=f"n-{n + place}") for place, one in enumerate(some)]
+        self.arrive([written(one, self.now, self.midnight) for one in named], door)
 
     @rule(each=st.lists(st.sampled_from(IDS), min_size=2, max_size=6, unique=True), one=some_sent)
     def many_come(self, each: list[str], one: Sent) -> None:
@@ -146,13 +156,20 @@ class Usage(RuleBasedStateMachine):
         self.says(f"by {door}, again: {text}")
         self.is_answered(found, text, door)
 
-    @rule(id_=st.sampled_from(IDS[:5]))
-    def voided(self, id_: str) -> None:
+    def known(self, place: int) -> str:
+        """An event that is known, one that was corrected before any other; or none, at times."""
+        events = sorted(self.ledger.events.values(), key=lambda one: (one.newest is None, -one.number))
+        return events[place].id if place < len(events) else IDS[place]
+
+    @rule(place=places)
+    def voided(self, place: int) -> None:
+        id_ = self.known(place)
         self.says(f"{id_} is voided")
         self.does(self.ledger.void(id_), lambda: self.house.void(id_))
 
-    @rule(id_=st.sampled_from(IDS[:5]), what=st.sampled_from(["customer", "time", "size"]), other=some_sent)
-    def amended(self, id_: str, what: str, other: Sent) -> None:
+    @rule(place=places, what=st.sampled_from(["customer", "time", "size"]), other=some_sent)
+    def amended(self, place: int, what: str, other: Sent) -> None:
+        id_ = self.known(place)
         like = written(replace(other, fault="", id=id_), self.now, self.midnight)
         content, fields = like.item.content, dict[str, Any]()
         match what:
@@ -168,8 +185,9 @@ class Usage(RuleBasedStateMachine):
         self.says(f"{id_} is amended: {fields}")
         self.does(self.ledger.amend(id_, change, self.now), lambda: self.house.amend(id_, fields))
 
-    @rule(id_=st.sampled_from(IDS[:5]))
-    def undone(self, id_: str) -> None:
+    @rule(place=st.integers(0, 3))
+    def undone(self, place: int) -> None:
+        id_ = self.known(place)
         self.says(f"what was done to {id_} is undone")
         self.does(self.ledger.undo(id_), lambda: self.house.undo(id_))
 
@@ -280,6 +298,16 @@ class Usage(RuleBasedStateMachine):
         given = {name: getattr(gone, name) for name in must}
         self.demands(must == given, f"there went {given}, and should have {must}")
 
+    @rule(n=st.sampled_from([1, 1, 2, 4]), folds=st.booleans(), goes=st.booleans())
+    def nights_pass(self, n: int, folds: bool, goes: bool) -> None:  # noqa: FBT001 - drawn
+        for _ in range(n):
+            self.house.clock.move_to(span_of(self.ledger.zone, self.ledger.day_of(self.now))[1] + HOUR)
+            if folds:
+                self.all_is_folded()
+            self.the_daily_job_runs()
+        if goes:
+            self.what_is_old_goes()
+
     # --- time, and the process
 
     @rule(step=st.sampled_from([MICRO, timedelta(seconds=1), timedelta(seconds=11), HOUR / 3, HOUR, 7 * HOUR, DAY, DAY]))
@@ -315,7 +343,7 @@ class Usage(RuleBasedStateMachine):
         self.house.dies_within(n, work)
         self.follows()
         query = sa.select(usage_days).where(usage_days.c.reconciled_at == self.now)
-        for row in self.house.read(query.order_by(usage_days.c.day)):
+        for row in self.house.read(query.order_by(usage_days.c.day))[0]:
             changed, told = self.ledger.closed(row.day), self.ledger.days[row.day]
             self.story.append(f"    {row.day} was closed before ({changed})")
             if told.amended == "perhaps":
@@ -326,12 +354,12 @@ class Usage(RuleBasedStateMachine):
     @invariant()
     def all_is_what_it_must_be(self) -> None:
         if self.is_written:
-            self.is_written = False
             self.looked_at(lambda: compare(self.house, self.ledger, self.n_compared))
+            self.is_written = False
             self.n_compared += 1
 
     def teardown(self) -> None:
-        if hasattr(self, "ledger"):
+        if not self.is_written:  # else the last step has gone wrong
             self.looked_at(lambda: compare_all(self.house, self.ledger))
 
     def looked_at(self, work: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ from tests.usage_states.ledger import Item
 from tests.usage_states.told import AHEAD, DAY, HOUR, KEEP, Content, hour_of, read
 
 MICRO = timedelta(microseconds=1)
-IDS = ["a", "b", "c", "d", "e", "00000000-0000-4000-8000-000000000001", "ü ✓", "f"]
+IDS = ["a", "b", "ü ✓", *(f"00000000-0000-4000-8000-{number:012}" for number in range(3)), *(f"t-{n}" for n in range(12))]
 FAULTS: Mapping[str, tuple[str, Any, str]] = {
     "no id": ("transaction_id", None, "transaction_id"),
     "an empty id": ("transaction_id", '""', "transaction_id"),
@@ -56,8 +56,9 @@ some_sent = st.builds(
     size=st.sampled_from(
         [
             "1",
-            "1",
             '"1"',
+            "3",
+            "4",
             "2.50",
             '"0.1"',
             "-2.5",

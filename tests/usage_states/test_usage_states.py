@@ -1,33 +1,38 @@
 """Any story of a project's usage on a real database ends as it is told a second time, at each of its steps.
 
-HEARTFLY_STEPS=100000 makes so many steps, each story of forty at most, and says how many a second that were.
+HEARTFLY_STEPS=100000 makes so many steps, each story of fifty at most, and says how many a second that were.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from heartfly.clock import SystemClock
+from heartfly.core.versions import Version
 from heartfly.db.parts import USAGE
 from heartfly.logs import configure
+from heartfly.usage import apply, close_day, corrections, folder, generations, reconcile
+from heartfly.usage.fold import Folded, fold_hour
 from tests.usage_states.house import House
 from tests.usage_states.machine import Usage
 
-STEPS = int(os.environ.get("HEARTFLY_STEPS", "120"))
-IN_A_STORY = 40
+STEPS = int(os.environ.get("HEARTFLY_STEPS", "150"))
+IN_A_STORY = 50
 AT_A_TIME = 4_000
 """Of so many steps Hypothesis remembers what it has tried."""
+FOUND = 1_000
+"""Within so many steps whatever is spoiled here has to be found."""
 
 
 @pytest.fixture
@@ -69,3 +74,68 @@ def test_any_story_of_usage_is_told_the_same_way_twice(house: House) -> None:
     took = time.perf_counter() - began
     database = "PostgreSQL" if house.on_postgres else "SQLite"
     print(f"{database}: {stories.n_steps} steps in {took:.0f} s, {stories.n_steps / took:.0f} a second")
+
+
+# --- it can say no
+
+
+def what_is_folded_anew_is_added(patch: pytest.MonkeyPatch) -> None:
+    def twice(*args: Any) -> Folded:
+        folded = fold_hour(*args)
+        if folded.replaces is not None:
+            folded.merge(fold_hour(*args))
+        return folded
+
+    patch.setattr(folder, "fold_hour", twice)
+
+
+def what_comes_twice_at_once_counts_twice(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(apply, "_DUPLICATE", apply.ACCEPTED)
+
+
+def a_day_is_closed_without_what_came_late(patch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: Any) -> Sequence[Any]:
+        return ()
+
+    patch.setattr(folder.Folder, "dirty_within", nothing)
+    patch.setattr(reconcile, "_dirty", lambda *_: 0)
+    patch.setattr(close_day, "_moved", lambda *_: False)
+
+
+def a_version_holds_since_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Version, "holds", lambda version, at: version.to_at is None or at < version.to_at)
+
+
+def what_is_voided_marks_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(corrections, "mark", lambda *_args, **_seq: None)
+
+
+def former_generations_stay(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(folder, "sweep", lambda *_: None)
+
+
+def a_late_event_leaves_its_day_final(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(generations, "_touch_days", lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("bug", "words"),
+    [
+        (what_is_folded_anew_is_added, "hours are of"),
+        (what_comes_twice_at_once_counts_twice, "they are told as"),
+        (a_day_is_closed_without_what_came_late, "is closed as"),
+        (a_version_holds_since_ever, ", and should be"),
+        (what_is_voided_marks_nothing, "hours to fold"),
+        (former_generations_stay, "generations that count no more"),
+        (a_late_event_leaves_its_day_final, "and should be provisional"),
+    ],
+)
+@pytest.mark.parametrize("database_url", [""], ids=["sqlite"])
+def test_a_bug_is_found(
+    house: House, monkeypatch: pytest.MonkeyPatch, *, bug: Callable[[pytest.MonkeyPatch], None], words: str
+) -> None:
+    bug(monkeypatch)
+    stories = stories_in(house)
+    with pytest.raises(AssertionError, match=words):
+        run(stories, n_steps=FOUND, number=1, phases=(Phase.generate,))
+    print(bug.__name__, stories.n_steps)
