@@ -31,9 +31,9 @@ from heartfly.db.models import (
     windows,
 )
 from heartfly.errors import InvalidValueError
-from tests.usage_states.house import PID, House
+from tests.usage_states.house import House
 from tests.usage_states.ledger import COUNTS, MICRO, Ledger
-from tests.usage_states.told import DAY, HOUR, Content, Counted, Span, hour_of, read, span_of
+from tests.usage_states.told import HOUR, Content, Counted, Span, hour_of, read, span_of
 
 STATES = ["provisional", "final", "amended"]
 _subjects, _types = usage_names.alias(), usage_names.alias()
@@ -207,6 +207,8 @@ def _asked(house: House, ledger: Ledger, slug: str, n: int) -> None:
             span, size, group_by = (now - HOUR / 4, now + HOUR / 60), Size.MINUTE, ("subject",)
         case "day of groups":
             size, group_by = Size.DAY, ("subject", *keys)
+        case _:  # the whole
+            pass
     parts = [span] if size is None else list(_parts(span, size, zone, now))
     counted = [ledger.counted(slug, part) for part in parts]
     if any(one is None for one in counted):
@@ -254,7 +256,14 @@ def _parts(span: Span, size: Size, zone: Any, now: datetime) -> Iterator[Span]:
 
 
 def _figures(
-    ledger: Ledger, slug: str, part: Span, found: Sequence[Counted], group_by: Sequence[str], only: Any, *, now: datetime
+    ledger: Ledger,
+    slug: str,
+    part: Span,
+    found: Sequence[Counted],
+    group_by: Sequence[str],
+    only: Any,
+    *,
+    now: datetime,
 ) -> dict[tuple[Any, ...], tuple[int, Fraction | None, list[str]]]:
     meter = ledger.meters[slug]
     keys = meter.definition.keys
@@ -269,13 +278,8 @@ def _figures(
         least, most = ledger.settled(slug, part)
         states = STATES[STATES.index(least) : STATES.index(most) + 1]
     counts = meter.counts_within(part)
-    return {
-        key: (len(some), meter.definition.result(some) if counts else None, states) for key, some in alike.items()
-    }
+    return {key: (len(some), meter.definition.result(some) if counts else None, states) for key, some in alike.items()}
 
 
 def _hours(found: set[datetime]) -> str:
     return json.dumps([f"{hour:%d %H}h" for hour in sorted(found)])
-
-
-__all__ = ["DAY", "compare", "compare_all", "dirty_now"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -30,7 +30,7 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import usage_metadata
 from heartfly.db.parts import USAGE
 from heartfly.db.snapshots import snapshot
-from heartfly.usage import corrections, meters
+from heartfly.usage import backfills, corrections, meters
 from heartfly.usage.answers import Answer, answer
 from heartfly.usage.apply import EventApplier, Told
 from heartfly.usage.close_day import Closed, Closer, days_to_close
@@ -73,16 +73,16 @@ class Mortal(Database):
 class House:
     def __init__(self, url: str, data_dir: Path) -> None:
         self.on_postgres = bool(url)
-        self._where = {"url": url, "data_dir": data_dir}
+        self._url, self._data_dir = url, data_dir
         self._loop = asyncio.new_event_loop()
         self._usage: Mortal | None = None
         self._open()
         self._empty = [f"DELETE FROM {table}" for table in reversed(usage_metadata.sorted_tables)]
-        self.clock = SimClock(datetime.min)
+        self.clock = SimClock(datetime(2026, 1, 1, tzinfo=UTC))
         self.zone = ZoneInfo("UTC")
 
     def _open(self) -> None:
-        usage = Mortal(**self._where, clock=SystemClock(), part=USAGE)
+        usage = Mortal(url=self._url, data_dir=self._data_dir, clock=SystemClock(), part=USAGE)
         if not self.on_postgres:
             event.listen(usage.engine, "connect", _without_flushes)
 
@@ -186,6 +186,40 @@ class House:
         at = self.clock.now()
         return self._does(
             self.usage.write(lambda tx: corrections.undo(tx, PID, id_, actor=SOMEBODY, at=at, ids=self.ids))
+        )
+
+    # --- backfills
+
+    def open_set(self, span: Span, types: Sequence[str], *, replaces: bool) -> str:
+        at, oldest = self.clock.now(), self.ingest.oldest()
+        wanted = backfills.Wanted(name="again", from_at=span[0], to_at=span[1], event_types=types, replaces=replaces)
+        return self._does(
+            self.usage.write(
+                lambda tx: backfills.open_set(tx, PID, wanted, oldest=oldest, actor=SOMEBODY, at=at, ids=self.ids)
+            )
+        )
+
+    def send_into(self, public_id: str, body: str) -> list[Told]:
+        at, found = self.clock.now(), events_in(body.encode(), media_type="application/json")
+        items = backfills.items_of(found, now=at, oldest=self.ingest.oldest())
+        return self._does(
+            self.usage.write(lambda tx: backfills.fill(tx, PID, public_id, items, actor=SOMEBODY, at=at, ids=self.ids))
+        )
+
+    def close_set(self, public_id: str) -> dict[str, int]:
+        at = self.clock.now()
+
+        def work(tx: Tx) -> dict[str, int]:
+            return dict(backfills.close_set(tx, PID, public_id, empty=False, actor=SOMEBODY, at=at, ids=self.ids))
+
+        return {name: n for name, n in self._does(self.usage.write(work)).items() if n}
+
+    def revert_set(self, public_id: str) -> bool:
+        at, oldest = self.clock.now(), self.ingest.oldest()
+        return self._does(
+            self.usage.write(
+                lambda tx: backfills.revert_set(tx, PID, public_id, oldest=oldest, actor=SOMEBODY, at=at, ids=self.ids)
+            )
         )
 
     # --- meters

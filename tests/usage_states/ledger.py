@@ -18,6 +18,7 @@ from tests.usage_states.told import (
     HOUR,
     KEEP,
     MARGIN,
+    Backfill,
     Content,
     Correction,
     Counted,
@@ -26,6 +27,7 @@ from tests.usage_states.told import (
     Event,
     Meter,
     Proved,
+    Sent,
     Shown,
     Span,
     Version,
@@ -56,6 +58,8 @@ class Ledger:
         self.events: dict[str, Event] = {}
         self.n_events = 0
         self.n_versions = 0
+        self.n_corrections = 0
+        self.sets: list[Backfill] = []
         self.n_conflicts: Counter[str] = Counter()
         """By the id of the event that counts."""
         self.letters: list[datetime] = []
@@ -75,12 +79,10 @@ class Ledger:
         return told
 
     def _take(self, item: Item, now: datetime) -> tuple[str, str]:
-        content, wrong = item.content, item.field
-        is_of_time = now - KEEP <= content.at <= now + AHEAD
-        if wrong or not is_of_time:
+        content = item.content
+        if wrong := self._wrong(item, now):
             self.letters.append(now)
-            # Of what is wrong twice the first field is told.
-            return "rejected", wrong if wrong in FIRST or is_of_time else "timestamp"
+            return "rejected", wrong
         known = self.events.get(item.id)
         if known is not None:
             if known.came.loose == content.loose:
@@ -92,14 +94,20 @@ class Ledger:
         self.dirty.add(hour_of(content.at))
         return "accepted", ""
 
-    # --- corrections: None is done, else the kind of the error
+    def _wrong(self, item: Item, now: datetime) -> str:
+        """Of what is wrong twice the first field is told."""
+        is_of_time = now - KEEP <= item.content.at <= now + AHEAD
+        return item.field if item.field in FIRST or is_of_time else "timestamp"
+
+    # --- corrections: what is returned, or the kind of the error
 
     def void(self, id_: str) -> bool | str:
         event = self.events.get(id_)
         if event is None:
             return "NotFoundError"
         if event.now is None:
-            return False
+            newest = event.newest
+            return False if newest is not None and newest.kind == "void" else "ConflictError"
         self._change(event, "void", None)
         return True
 
@@ -124,21 +132,118 @@ class Ledger:
         if event is None:
             return "NotFoundError"
         newest = event.newest
-        if newest is None:
+        if newest is None or newest.by_set:
             return "ConflictError"
         times = [newest.before.at] + ([] if event.now is None else [event.now.at])
         if {hour_of(at) for at in times} & self.sealed:
             return "ConflictError"
-        newest.undone = True
-        event.now = newest.before
+        self._take_back(event, newest)
         self.dirty |= {hour_of(at) for at in times}
         return newest.kind
 
-    def _change(self, event: Event, kind: str, after: Content | None) -> None:
+    def _change(self, event: Event, kind: str, after: Content | None, *, run: int = 0) -> None:
         assert event.now is not None
-        event.corrections.append(Correction(kind, event.now))
+        self.n_corrections += not run
+        number = run or self.n_corrections
+        event.corrections.append(Correction(number, kind, event.now, event.received_at, by_set=run > 0))
         self.dirty |= {hour_of(one.at) for one in (event.now, after) if one is not None}
         event.now = after
+
+    def _take_back(self, event: Event, one: Correction) -> None:
+        one.undone, event.now, event.received_at = True, one.before, one.received_at
+
+    # --- backfills
+
+    def open_set(self, it: Backfill, now: datetime) -> str | None:
+        if it.span[0] < now - KEEP or it.span[1] > now + AHEAD:
+            return "InvalidValueError"
+        self.sets.append(it)
+        return None
+
+    def send_into(self, it: Backfill, items: Sequence[Item], now: datetime) -> list[tuple[str, str]] | str:
+        return "ConflictError" if it.state != "open" else [self._send_into(it, item, now) for item in items]
+
+    def _send_into(self, it: Backfill, item: Item, now: datetime) -> tuple[str, str]:
+        if wrong := self._wrong(item, now) or it.refused(item.content):
+            return "rejected", wrong
+        known = it.sent.get(item.id)
+        if known is not None:
+            return "duplicate" if known.content.loose == item.content.loose else "conflict", ""
+        self.n_events += 1
+        it.sent[item.id] = Sent(item.id, self.n_events, now, item.content)
+        return "accepted", ""
+
+    def close_set(self, it: Backfill) -> Mapping[str, int] | str:
+        """How many of its events became what."""
+        if it.state != "open":
+            return it.counts if it.state == "closed" else "ConflictError"
+        outcomes = {one.id: self._outcome(it, one) for one in it.sent.values()}
+        if not outcomes:
+            return "ConflictError"
+        stay = {id_ for id_, one in outcomes.items() if one in {"same", "changed"}}
+        counting = {one.id: one for one in self.events.values() if one.now is not None}
+        gone = [one for one in counting.values() if one.id not in stay and one.now and it.takes_off(one.now)]
+        coming = [one for one in it.sent.values() if outcomes[one.id] in {"added", "changed", "again"}]
+        before = [counting[one.id] for one in coming if outcomes[one.id] == "changed"]
+        times = {one.now.at for one in gone + before if one.now} | {one.content.at for one in coming}
+        if {hour_of(at) for at in times} & self.sealed:
+            return "ConflictError"
+        self.n_corrections += 1
+        it.state, it.run = "closed", self.n_corrections
+        for event in gone:
+            self._change(event, "replace", None, run=it.run)
+        for one in it.sent.values():
+            one.outcome = outcomes[one.id]
+            if one.outcome == "added":
+                self.events[one.id] = Event(one.id, one.number, one.received_at, one.content, one.content)
+            elif one.outcome == "changed":
+                self._change(self.events[one.id], "amend", one.content, run=it.run)
+            elif one.outcome == "again":
+                self.events[one.id].now = one.content
+        for one in coming:
+            self.events[one.id].received_at = one.received_at
+            self.dirty.add(hour_of(one.content.at))
+        counts = Counter(outcomes.values())
+        it.counts = dict(counts) | ({"replaced": len(gone)} if gone else {})
+        return it.counts
+
+    def _outcome(self, it: Backfill, one: Sent) -> str:
+        event = self.events.get(one.id)
+        if event is None:
+            return "added"
+        if event.now is not None and event.now.exact == one.content.exact:
+            return "same"
+        if event.now is not None and it.takes_off(event.now):
+            return "changed"
+        kinds = {each.kind for each in event.standing}
+        if event.now is None and "replace" in kinds and "void" not in kinds:
+            return "again"
+        return "duplicate" if event.came.loose == one.content.loose else "conflict"
+
+    def revert_set(self, it: Backfill, now: datetime) -> bool | str:
+        if it.state == "reverted":
+            return False
+        if it.state == "closed":
+            if it.span[0] < now - KEEP:
+                return "ConflictError"
+            mine = [(event, one) for event in self.events.values() for one in event.corrections if one.number == it.run]
+            touched = [self.events[one.id] for one in it.coming if one.id in self.events] + [event for event, _ in mine]
+            later = any(one.number > it.run for event in touched for one in event.standing)
+            if later or any(event.now is not None for event, one in mine if one.kind == "replace"):
+                return "ConflictError"
+            times = [one.content.at for one in it.coming] + [one.before.at for _, one in mine]
+            if {hour_of(at) for at in times} & self.sealed:
+                return "ConflictError"
+            self.dirty |= {hour_of(at) for at in times}
+            for sent in it.coming:
+                if sent.outcome == "added":
+                    del self.events[sent.id]
+                else:
+                    self.events[sent.id].now = None
+            for event, one in mine:
+                self._take_back(event, one)
+        it.state = "reverted"
+        return True
 
     # --- meters
 
@@ -276,6 +381,8 @@ class Ledger:
                 one.now = None
         self.letters = [at for at in self.letters if _ms(at) >= _ms(before)]
         self.intake = {hour: counts for hour, counts in self.intake.items() if hour >= hour_of(before)}
+        for it in self.sets:
+            it.sent = {id_: one for id_, one in it.sent.items() if one.content.at >= hour_of(before)}
         for one in list(self.events.values()):
             left = [each for each in one.corrections if each.before.at >= hour_of(before)]
             if one.now is None and not left:
@@ -318,7 +425,11 @@ class Ledger:
         if any(_in(at, of_day) and _in(at, span) for at in times for of_day in unknown):
             return "provisional", "provisional"
         closed = [one for one in told if one is not None]
-        most = "amended" if any(one.proved.get(slug, _NEVER).amended != "no" or one.amended != "no" for one in closed) else "final"
+        most = (
+            "amended"
+            if any(one.proved.get(slug, _NEVER).amended != "no" or one.amended != "no" for one in closed)
+            else "final"
+        )
         if unknown or any(one.touched for one in closed):
             return "provisional", most
         least = "amended" if any(one.proved.get(slug, _NEVER).amended == "yes" for one in closed) else "final"

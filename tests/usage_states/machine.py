@@ -6,7 +6,7 @@ Which step may follow is decided here; what must come of it, in ledger.py, and h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from typing_extensions import override
 
 from heartfly.db.models import usage_days
 from heartfly.errors import HeartflyError
@@ -22,12 +23,12 @@ from tests.usage_states.compared import compare, compare_all, dirty_now
 from tests.usage_states.house import House
 from tests.usage_states.ledger import MICRO, Ledger
 from tests.usage_states.sent import IDS, Sent, Written, body, instant, some_sent, written
-from tests.usage_states.told import DAY, HOUR, Content, Definition, hour_of, read, span_of
+from tests.usage_states.told import DAY, HOUR, Backfill, Content, Definition, hour_of, read, span_of
 
 START = datetime.fromisoformat("2026-10-24T21:30:00+00:00")
 """Half an hour before the day in Berlin that has 25 hours."""
 ZONES = {name: ZoneInfo(name) for name in ("UTC", "Europe/Berlin")}
-SLUGS = {
+SLUGS: Mapping[str, tuple[str, Sequence[str | None]]] = {
     "calls": ("count", [None]),
     "bytes": ("sum", ["size", "size * 3", "size * size", "size - extra"]),
     "peak": ("max", ["size"]),
@@ -66,6 +67,7 @@ class Usage(RuleBasedStateMachine):
         self.is_written = True
         """And not looked at yet."""
         self.sent: list[Written] = []
+        self.sets: list[tuple[Backfill, str]] = []
 
     @initialize(
         zone=st.sampled_from(sorted(ZONES)),
@@ -191,6 +193,63 @@ class Usage(RuleBasedStateMachine):
         self.says(f"what was done to {id_} is undone")
         self.does(self.ledger.undo(id_), lambda: self.house.undo(id_))
 
+    # --- backfills
+
+    @precondition(lambda self: len(self.sets) < 3)
+    @rule(
+        span=st.sampled_from([("the day", "now"), ("50 h ago", "in an hour"), ("the oldest", "the farthest")]),
+        types=st.sampled_from([(), (), ("api", "job")]),
+        replaces=st.booleans(),
+        some=st.lists(some_sent, min_size=1, max_size=4),
+        closes=st.booleans(),
+    )
+    def set_is_opened(
+        self,
+        span: tuple[str, str],
+        types: tuple[str, ...],
+        replaces: bool,  # noqa: FBT001 - drawn
+        some: list[Sent],
+        closes: bool,  # noqa: FBT001 - drawn
+    ) -> None:
+        within = instant(span[0], self.now, self.midnight), instant(span[1], self.now, self.midnight)
+        if within[0] >= within[1]:
+            return
+        it = Backfill(within, types, replaces)
+        self.says(f"a set {'replaces' if replaces else 'adds'} {types or 'all'} of {within[0]} to {within[1]}")
+        self.does(self.ledger.open_set(it, self.now), lambda: self.opened(it))
+        self.sent_into_a_set(len(self.sets) - 1, some)
+        if closes:
+            self.set_is_closed(len(self.sets) - 1)
+
+    def opened(self, it: Backfill) -> None:
+        self.sets.append((it, self.house.open_set(it.span, it.types, replaces=it.replaces)))
+
+    @precondition(lambda self: self.sets)
+    @rule(place=places, some=st.lists(some_sent, min_size=1, max_size=4))
+    def sent_into_a_set(self, place: int, some: list[Sent]) -> None:
+        it, public_id = self.sets[place % len(self.sets)]
+        found = [written(one, self.now, self.midnight) for one in some]
+        # The same ids as are known, so that what was wrong is sent anew.
+        found += [one for one in self.sent[-2:] if not one.item.field]
+        text = body(found, "json")
+        self.says(f"into set {place % len(self.sets)}: {text}")
+        must = self.ledger.send_into(it, [one.item for one in found], self.now)
+        self.does(must, lambda: [(one.outcome.value, one.field) for one in self.house.send_into(public_id, text)])
+
+    @precondition(lambda self: self.sets)
+    @rule(place=places)
+    def set_is_closed(self, place: int) -> None:
+        it, public_id = self.sets[place % len(self.sets)]
+        self.says(f"set {place % len(self.sets)} is closed")
+        self.does(self.ledger.close_set(it), lambda: self.house.close_set(public_id))
+
+    @precondition(lambda self: self.sets)
+    @rule(place=places)
+    def set_is_reverted(self, place: int) -> None:
+        it, public_id = self.sets[place % len(self.sets)]
+        self.says(f"set {place % len(self.sets)} is reverted")
+        self.does(self.ledger.revert_set(it, self.now), lambda: self.house.revert_set(public_id))
+
     # --- meters
 
     @precondition(lambda self: len(self.ledger.meters) < 3)
@@ -310,7 +369,9 @@ class Usage(RuleBasedStateMachine):
 
     # --- time, and the process
 
-    @rule(step=st.sampled_from([MICRO, timedelta(seconds=1), timedelta(seconds=11), HOUR / 3, HOUR, 7 * HOUR, DAY, DAY]))
+    @rule(
+        step=st.sampled_from([MICRO, timedelta(seconds=1), timedelta(seconds=11), HOUR / 3, HOUR, 7 * HOUR, DAY, DAY])
+    )
     def time_passes(self, step: timedelta) -> None:
         self.says(f"{step} pass")
         self.house.clock.move_to(self.now + step)
@@ -358,6 +419,7 @@ class Usage(RuleBasedStateMachine):
             self.is_written = False
             self.n_compared += 1
 
+    @override
     def teardown(self) -> None:
         if not self.is_written:  # else the last step has gone wrong
             self.looked_at(lambda: compare_all(self.house, self.ledger))

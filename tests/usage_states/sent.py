@@ -14,10 +14,16 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.usage_states.ledger import Item
-from tests.usage_states.told import AHEAD, DAY, HOUR, KEEP, Content, hour_of, read
+from tests.usage_states.told import AHEAD, HOUR, KEEP, Content, hour_of, read
 
 MICRO = timedelta(microseconds=1)
-IDS = ["a", "b", "ü ✓", *(f"00000000-0000-4000-8000-{number:012}" for number in range(3)), *(f"t-{n}" for n in range(12))]
+IDS = [
+    "a",
+    "b",
+    "ü ✓",
+    *(f"00000000-0000-4000-8000-{number:012}" for number in range(3)),
+    *(f"t-{n}" for n in range(12)),
+]
 FAULTS: Mapping[str, tuple[str, Any, str]] = {
     "no id": ("transaction_id", None, "transaction_id"),
     "an empty id": ("transaction_id", '""', "transaction_id"),
@@ -112,9 +118,9 @@ class Written:
 
     def otherwise(self) -> Written:
         """The same once more as another program would write it: in another order, and with its numbers quoted."""
-        properties = {name: _quoted(value) for name, value in reversed(self.properties.items())}
+        properties = {name: _quoted(value) for name, value in [*self.properties.items()][::-1]}
         content = replace(self.item.content, properties={name: read(value) for name, value in properties.items()})
-        fields = dict(reversed(self.fields.items()))
+        fields = dict([*self.fields.items()][::-1])
         return Written(fields, properties, replace(self.item, content=content))
 
 
@@ -164,11 +170,6 @@ def _columns(found: Sequence[Written]) -> str:
     """Of events that are whole."""
     columns = {name: [one.fields[name] for one in found] for name in found[0].fields}
     names = sorted({name for one in found for name in one.properties})
-    of = ",".join(
-        f'"{name}":[{",".join(one.properties.get(name, "null") for one in found)}]' for name in names
-    )
+    of = ",".join(f'"{name}":[{",".join(one.properties.get(name, "null") for one in found)}]' for name in names)
     told = [f'"{name}":[{",".join(values)}]' for name, values in columns.items()]
     return "{" + ",".join([*told, '"properties":{' + of + "}"]) + "}"
-
-
-__all__ = ["DAY", "Sent", "Written", "body", "some_sent", "written"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -87,8 +87,13 @@ def _spelled(value: Any) -> str:
 
 @dataclass
 class Correction:
+    """`number`: in the order in which they were made. `by_set`: by a backfill, which makes all of its own at once."""
+
+    number: int
     kind: str
     before: Content
+    received_at: datetime
+    by_set: bool = False
     undone: bool = False
 
 
@@ -96,7 +101,7 @@ class Correction:
 class Event:
     """`number`: in the order in which they were accepted. `came` is what it is compared with when its id comes again.
 
-    `now` None: it is void.
+    `now` None: it is void, or was replaced.
     """
 
     id: str
@@ -107,15 +112,55 @@ class Event:
     corrections: list[Correction] = field(default_factory=list)
 
     @property
+    def standing(self) -> list[Correction]:
+        """The newest first."""
+        return [one for one in reversed(self.corrections) if not one.undone]
+
+    @property
     def newest(self) -> Correction | None:
-        return next((one for one in reversed(self.corrections) if not one.undone), None)
+        return next(iter(self.standing), None)
+
+
+@dataclass
+class Sent:
+    """An event in a backfill. `outcome`: as it was closed."""
+
+    id: str
+    number: int
+    received_at: datetime
+    content: Content
+    outcome: str = ""
+
+
+@dataclass
+class Backfill:
+    span: Span
+    types: tuple[str, ...]
+    replaces: bool
+    state: str = "open"
+    sent: dict[str, Sent] = field(default_factory=dict)
+    run: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def refused(self, content: Content) -> str:
+        """The field; empty: it is one of the set's."""
+        if not self.span[0] <= content.at < self.span[1]:
+            return "timestamp"
+        return "" if not self.types or content.type in self.types else "event_type"
+
+    def takes_off(self, content: Content) -> bool:
+        return self.replaces and not self.refused(content)
+
+    @property
+    def coming(self) -> list[Sent]:
+        return [one for one in self.sent.values() if one.outcome in {"added", "changed", "again"}]
 
 
 # --- meters
 
 _AMOUNT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
 MOST = 10**20
-VALUES = {
+VALUES: Mapping[str, tuple[tuple[str, ...], Callable[..., Fraction]]] = {
     "size": (("size",), lambda size: size),
     "size * 3": (("size",), lambda size: size * 3),
     "size * size": (("size",), lambda size: size * size),
@@ -168,7 +213,8 @@ class Definition:
                 return text in some
             case ("none_of", some):
                 return text not in some
-        return True
+            case _:
+                return True
 
     def result(self, found: Sequence[Counted]) -> Fraction | None:
         amounts = [one.adds for one in found]
@@ -245,8 +291,8 @@ class Shown:
     meters: Mapping[str, Meter]
 
     def of(self, slug: str) -> Iterator[Counted]:
-        meter = self.meters.get(slug)
-        for number, content in self.events if meter is not None else ():
+        meter = self.meters.get(slug, Meter(slug, ()))
+        for number, content in self.events:
             version = meter.at(content.at)
             found = None if version is None else version.definition.of(content)
             if version is not None and isinstance(found, tuple):
