@@ -422,7 +422,7 @@ class Usage(RuleBasedStateMachine):
     @override
     def teardown(self) -> None:
         if not self.is_written:  # else the last step has gone wrong
-            self.looked_at(lambda: compare_all(self.house, self.ledger))
+            self.looked_at(lambda: compare_all(self.house, self.ledger, self.n_compared))
 
     def looked_at(self, work: Callable[[], None]) -> None:
         try:
