@@ -299,12 +299,20 @@ class Ledger:
             assert hour not in self.sealed
             self.dirty.discard(hour)
             self.shown[hour] = self.fresh(hour, hour + HOUR)
-            day = self.days.get(self.day_of(hour))
-            if day is not None:
-                day.touched = True
+            for day in self.days_of(hour) & self.days.keys():
+                self.days[day].touched = True
 
     def day_of(self, at: datetime) -> date:
         return at.astimezone(self.zone).date()
+
+    def days_of(self, hour: datetime) -> set[date]:
+        """Two, of an hour that is cut where days end."""
+        return {self.day_of(hour), self.day_of(hour + HOUR - MICRO)}
+
+    @property
+    def cuts_hours(self) -> bool:
+        begins = span_of(self.zone, self.first_day)[0]
+        return begins != hour_of(begins)
 
     def dirty_in(self, span: Span) -> set[datetime]:
         return {hour for hour in self.dirty if hour + HOUR > span[0] and hour < span[1]}
@@ -325,6 +333,8 @@ class Ledger:
         for slug, meter in self.meters.items():
             found = list(now.of(slug))
             rows = rows_of(meter, found)
+            if self.cuts_hours and meter.definition.aggregation == "unique":
+                rows = {key: row[:1] for key, row in rows.items()}  # what was told apart is kept by whole hours
             seen, was = by_reader(rows, meter, found), proved.get(slug)
             this = "no" if was is None or was.rows == rows else "perhaps" if was.seen == seen else "yes"
             proved[slug] = Proved(rows, seen, _worse(this, "no" if was is None else was.amended))
@@ -354,8 +364,8 @@ class Ledger:
         """By the next run of the job: what is over and not proved as it is, the oldest first."""
         today = now.astimezone(self.zone).date()
         wanted = {self.first_day + n * DAY for n in range(max(0, (today - self.first_day).days))}
-        wanted |= {self.day_of(hour) for hour in self.dirty}
-        wanted |= {self.day_of(hour) for hour, shown in self.shown.items() if shown.events}
+        with_events = {hour for hour, shown in self.shown.items() if shown.events}
+        wanted |= {day for hour in self.dirty | with_events for day in self.days_of(hour)}
         wanted |= {day for day, told in self.days.items() if told.touched}
         done = {day for day, told in self.days.items() if not told.touched and not self.dirty_in(told.span)}
         done |= {self.day_of(hour) for hour in self.sealed}
