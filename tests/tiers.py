@@ -70,6 +70,20 @@ NIGHTLY = (
     _tests(
         "stories of checks on PostgreSQL", "tests/states/test_states.py", "-k", "twice and postgres", STEPS="200000"
     ),
+    _tests(
+        "stories of usage on SQLite",
+        "tests/usage_states/test_usage_states.py",
+        "-k",
+        "twice and sqlite",
+        STEPS="100000",
+    ),
+    _tests(
+        "stories of usage on PostgreSQL",
+        "tests/usage_states/test_usage_states.py",
+        "-k",
+        "twice and postgres",
+        STEPS="20000",
+    ),
     Step("orders at a deadline", ["-m", "bench.interleave", "--most", "1000000000"]),
     _tests("events and kills", "tests/faults/test_events_killed.py"),
     _tests("clock changes in all zones", "tests/core/test_cron_zones.py", SEARCH="1"),

@@ -57,10 +57,15 @@ async def settled_in(
     )
     unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(stale)]
     for gap in _gaps(days, from_at, to_at):
+        # Also those that it cuts: what of them is asked for was proved by nobody.
         hours = sa.select(stored_windows.c.start_at, stored_windows.c.end_at).where(
-            *of_tier(pid, Tier.HOUR, gap.from_at, gap.to_at)
+            stored_windows.c.pid == pid,
+            stored_windows.c.tier == Tier.HOUR.value,
+            stored_windows.c.start_at > gap.from_at - HOUR,
+            stored_windows.c.start_at < gap.to_at,
         )
-        unsettled += [Window(row.start_at, row.end_at) for row in await read.execute(hours)]
+        for row in await read.execute(hours):
+            unsettled.append(Window(max(row.start_at, gap.from_at), min(row.end_at, gap.to_at)))
     return Settled(days, unsettled, marked, min([to_at, now, *marked[:1]]), marks)
 
 

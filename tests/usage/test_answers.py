@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal, localcontext
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from heartfly.db.models import aliases, customers, usage_days
 from heartfly.errors import InvalidValueError
 from heartfly.usage import answers as answering
 from heartfly.usage.answers import Answer, Edge, Item, answer
+from heartfly.usage.close_day import Closer
 from heartfly.usage.meter_queries import find_meter
 from heartfly.usage.meters import mark_hours
 from heartfly.usage.question import Question
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.anyio
 UTC_ZONE = ZoneInfo("UTC")
 FROM = datetime(2026, 11, 27, 21, 15, tzinfo=UTC)
 TO = datetime(2026, 11, 28, 7, 45, tzinfo=UTC)
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 Key = tuple[Any, ...]
 
 
@@ -306,6 +308,22 @@ async def test_each_window_says_how_sure_it_is(plant: Plant, sent: list[Sent]) -
     assert days[1] + 22 * HOUR == (await ask(plant, "count", from_at=days[0])).complete_up_to
     assert ["final", "provisional", "amended", "open"] == await states()
     assert sent
+
+
+@pytest.mark.parametrize(
+    ("from_at", "state"), [(NOON, "provisional"), (NOON + HOUR / 4, "provisional"), (NOON + HOUR, "final")]
+)
+async def test_a_window_with_a_part_of_an_hour_that_nobody_has_proved_is_not_sure(
+    plant: Plant, from_at: datetime, state: str
+) -> None:
+    """The day after was closed, and that of the event was not. What lies in neither is as sure as it was."""
+    await plant.all_meters()
+    await plant.send(Sent(1, NOON + HOUR / 2, "c-1", "api", None, "1", "u"))
+    await plant.fold()
+    await Closer(plant.usage, plant.folder, plant.clock, plant.ids).close(PID, date(2026, 11, 27), UTC_ZONE)
+
+    (told,) = (await ask(plant, "count", from_at=from_at, to_at=datetime(2026, 11, 28, tzinfo=UTC))).items
+    assert (state, int(state == "provisional")) == (told.state.value, told.n)
 
 
 @on_sqlite
