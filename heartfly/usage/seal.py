@@ -201,9 +201,18 @@ def _corrections(tx: Tx, pid: int, before: datetime) -> int:
 
 
 def _sent_into_sets(tx: Tx, pid: int, before: datetime) -> int:
+    """Of sets that were reverted with what contradicted their events, which are nowhere else."""
     b = backfill_events.c
-    old = sa.select(b.backfill_id, b.id).where(b.pid == pid, b.at < _down(before)).order_by(b.at).limit(PIECE)
-    found = tx.conn.execute(old).all()
+    old = sa.select(b.backfill_id, b.id, b.event_id).where(b.pid == pid, b.at < _down(before)).order_by(b.at)
+    found = tx.conn.execute(old.limit(PIECE)).all()
+    numbers = {row.event_id for row in found} - {None}
+    c = event_corrections.c
+    left = numbers.difference(
+        tx.conn.execute(sa.select(events.c.id).where(events.c.pid == pid, events.c.id.in_(numbers))).scalars(),
+        tx.conn.execute(sa.select(c.event_id).where(c.pid == pid, c.event_id.in_(numbers))).scalars(),
+    )
+    against = (event_conflicts.c.pid == pid, event_conflicts.c.event_id.in_(left))
+    tx.conn.execute(sa.delete(event_conflicts).where(*against))
     for row in found:
         tx.conn.execute(
             sa.delete(backfill_events).where(b.pid == pid, b.backfill_id == row.backfill_id, b.id == row.id)

@@ -8,18 +8,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
 from heartfly.core.amounts import text_of
 from heartfly.core.events import Event, Rejected, event_of
-from heartfly.db.models import backfills, event_corrections, event_ids, events
+from heartfly.db.models import backfill_events, backfills, event_conflicts, event_corrections, event_ids, events
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.usage.apply import Told
 from heartfly.usage.backfill_preview import Foreseen, foresee
 from heartfly.usage.backfills import Wanted, close_set, fill, open_set, revert_set
 from heartfly.usage.customers import create_customer
+from heartfly.usage.seal import remove_old
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
 from tests.usage.oracle import Answer, Sent, answers
 from tests.usage.test_corrections import ANN, FROM, TO, amended, filled, known, told, undone, voided
@@ -176,6 +178,26 @@ async def test_an_open_set_that_is_given_up_counts_nothing(plant: Plant) -> None
     assert await reverted(plant, one)
     await plant.fold()
     assert before == await plant.rows()
+
+
+async def test_what_contradicted_events_of_a_set_that_was_reverted_goes_when_they_would_have(plant: Plant) -> None:
+    async def ours() -> None:
+        return None
+
+    one = await opened(plant, replaces=False)
+    (new,) = anew(1, seed=35)
+    await sent_into(plant, one, [new])
+    await closed(plant, one)
+    await plant.ingest.take(PID, [new.wire() | {"customer_id": "another"}], wire="native")
+    await reverted(plant, one)
+    keep, zone, of_set = timedelta(days=400), ZoneInfo("UTC"), (event_conflicts, backfill_events)
+
+    plant.clock.move_to(new.at + keep)
+    await remove_old(plant.usage, PID, zone, keep=keep, now=plant.clock.now(), fence=ours)
+    assert [1, 1] == [len(rows) for rows in await rows_of(plant, *of_set)]
+    plant.clock.move_to(new.at + keep + timedelta(hours=2))
+    await remove_old(plant.usage, PID, zone, keep=keep, now=plant.clock.now(), fence=ours)
+    assert [0, 0] == [len(rows) for rows in await rows_of(plant, *of_set)]
 
 
 async def test_sets_lie_upon_each_other_and_what_one_dropped_another_brings_back(plant: Plant) -> None:
