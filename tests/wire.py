@@ -92,12 +92,14 @@ class Wire:
         back: asyncio.StreamWriter,
         silent: asyncio.Event,
     ) -> None:
-        writes = True
+        writes, end = True, b""
         with contextlib.suppress(ConnectionError):
             while data := await source.read(65536):
                 if _READS in data:
                     writes = False
-                if writes and _COMMIT in data and (loss := self.at_commit()) is not None:
+                said = end + data
+                end = said[1 - len(_COMMIT) :]
+                if writes and _COMMIT in said and (loss := self.at_commit()) is not None:
                     if loss is Loss.REQUEST:
                         self.happens()
                         back.close()
@@ -109,10 +111,12 @@ class Wire:
             target.close()
 
     async def _answers(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, silent: asyncio.Event) -> None:
+        end = b""
         with contextlib.suppress(ConnectionError):
             while data := await source.read(65536):
+                end = (end + data)[-len(_DONE) :]  # it may come in two pieces
                 if silent.is_set():
-                    if not data.endswith(_DONE):
+                    if end != _DONE:
                         continue
                     self.happens()
                     target.close()

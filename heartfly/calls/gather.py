@@ -101,6 +101,7 @@ async def gathered(
         of_events=wanted.cube is None,
         rollups=call_rollups,
         steady=None if wanted.cube is None else await known.steady(read, span, now),
+        thinned=None if wanted.cube is None else await known.thinned(read, span),
     )
     trust = Trust(
         state=state_of(span, now, settled.days, settled.unsettled),

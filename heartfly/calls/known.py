@@ -18,7 +18,7 @@ from heartfly.core.calls import KEYS, OTHER, TYPE, Cube, Named
 from heartfly.core.windows import Window
 from heartfly.db.models import call_names, call_rollups
 from heartfly.traffic.counting import counting
-from heartfly.traffic.plan import Steady, steady_in
+from heartfly.traffic.plan import Steady, steady_in, thinned_in
 from heartfly.usage.call_fold import product_of
 from heartfly.usage.call_reading import measures_called
 from heartfly.usage.calls import Measures
@@ -36,6 +36,7 @@ class Known:
         self._pid = pid
         self._settled: dict[tuple[Window, datetime], Settled] = {}
         self._steady: dict[tuple[Window, datetime], Steady] = {}
+        self._thinned: dict[Window, frozenset[datetime]] = {}
         self._names: dict[Named, Mapping[int, str]] = {}
         self._products: Mapping[int, tuple[str, str]] | None = None
         self._measures: dict[int, Measures] = {}
@@ -54,6 +55,12 @@ class Known:
         if found is None:
             found = await steady_in(read, self._pid, span, await self.settled(read, span, now))
             self._steady[span, now] = found
+        return found
+
+    async def thinned(self, read: AsyncConnection, span: Window) -> frozenset[datetime]:
+        found = self._thinned.get(span)
+        if found is None:
+            found = self._thinned[span] = await thinned_in(read, self._pid, span)
         return found
 
     async def type_id(self, read: AsyncConnection) -> int | None:

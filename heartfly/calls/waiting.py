@@ -25,7 +25,7 @@ from heartfly.traffic.plan import FRESH
 from heartfly.traffic.single import SLICE
 from heartfly.usage.call_books import Books
 from heartfly.usage.call_columns import CallReader
-from heartfly.usage.seal import has_sealed
+from heartfly.usage.seal import sealed_hours
 
 MOST = 3 * FRESH
 """Calls that are kept, some megabytes; each question has FRESH of its own time at most, and mostly the same."""
@@ -33,10 +33,10 @@ MOST = 3 * FRESH
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """Of hours that follow one another. `blocks`: by time. `sealed`: some of its events are gone."""
+    """Of hours that follow one another. `blocks`: by time. `sealed`: hours of which events are gone."""
 
     blocks: Sequence[Block]
-    sealed: bool
+    sealed: frozenset[datetime]
 
 
 class Waiting:
@@ -45,7 +45,6 @@ class Waiting:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._hours: dict[datetime, tuple[int, _Read]] = {}
-        self._n = 0
         self._turn = asyncio.Lock()
 
     async def look(self, read: AsyncConnection, type_id: int, marks: Mapping[datetime, int]) -> Look:
@@ -84,13 +83,12 @@ class Waiting:
             # In slices, between which the event loop has its turn.
             slices = [rows[start : start + SLICE] for start in range(0, len(rows), SLICE)]
             blocks = [await read.run_sync(told, some) for some in slices]
-            mine = _Read(blocks, await has_sealed(read, self._pid, from_at, to_at))
+            mine = _Read(blocks, await sealed_hours(read, self._pid, from_at, to_at))
             found |= {hour: (marks[hour], mine) for hour in run}
-        if self._n + n > MOST:
-            self._hours = {hour: held for hour, held in self._hours.items() if hour in marks and hour not in found}
-            self._n = sum(len(block.ats) for one in _each(self._hours) for block in one.blocks)
-        self._hours |= found
-        self._n += n
+        others = {hour: held for hour, held in self._hours.items() if hour not in found}
+        if n + sum(len(block.ats) for one in _each(others) for block in one.blocks) > MOST:
+            others = {hour: held for hour, held in others.items() if hour in marks}
+        self._hours = others | found
 
 
 class Look:
@@ -122,7 +120,7 @@ class Look:
         """Whether some of the events of [from_at, to_at) are gone."""
         at = _hour(from_at)
         while at < to_at:
-            if self._hours[at].sealed:
+            if at in self._hours[at].sealed:
                 return True
             at += HOUR
         return False

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.pool import QueuePool
 
@@ -266,10 +266,14 @@ class Database:
     def transaction(self, work: Callable[[Tx], Result]) -> Result:
         """One synchronous write, for commands that run without a server and for simulations.
 
-        StoreError: the connection was lost, and it may be there or not.
+        StoreError: there is no database to be reached; or the connection was lost, and it may be there or not.
         """
         try:
-            with self.engine.connect() as connection, connection.begin():
+            connection = self.engine.connect()
+        except (OperationalError, InterfaceError) as error:
+            raise StoreError(f"the database cannot be reached; nothing was changed: {error.orig}") from error
+        try:
+            with connection, connection.begin():
                 return work(Tx(connection))
         except DBAPIError as error:
             if not error.connection_invalidated:

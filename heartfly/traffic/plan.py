@@ -63,12 +63,11 @@ class Plan:
 @dataclass(frozen=True, slots=True)
 class Steady:
     """What holds for all questions about a time. `days`: that are summed up, and not to be made anew. `fresh`: hours
-    that are looked at event by event. `thinned`: hours of which only days are kept.
+    that are looked at event by event. Not which hours are kept: who has it may ask through another transaction.
     """
 
     days: Sequence[Window]
     fresh: frozenset[datetime]
-    thinned: frozenset[datetime]
 
 
 async def steady_in(read: AsyncConnection, pid: int, span: Window, settled: Settled) -> Steady:
@@ -84,7 +83,7 @@ async def steady_in(read: AsyncConnection, pid: int, span: Window, settled: Sett
     )
     days = [Window(row.start_at, row.end_at) for row in await read.execute(query)]
     apart = sorted(fresh)
-    return Steady([day for day in days if not _has_any(apart, day)], fresh, await _thinned(read, pid, span))
+    return Steady([day for day in days if not _has_any(apart, day)], fresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +109,11 @@ async def plan_of(
     of_events: bool,
     rollups: sa.Table = request_rollups,
     steady: Steady | None = None,
+    thinned: frozenset[datetime] | None = None,
 ) -> Plan:
     """`parts`: in order, without overlap. `up_to`: more than that cannot be complete. `total`: minutes serve.
     `of_events`: nothing does that is summed up. `rollups`: where that is. `steady`: of their time, if it is known.
+    `thinned`: hours of which only days are kept, as this transaction sees it; if it is known.
     """
     plan = Plan(complete_up_to=up_to)
     if of_events:
@@ -122,7 +123,7 @@ async def plan_of(
     held = steady or await steady_in(read, pid, span, settled)
     kept = _Kept(
         days=held.days,
-        thinned=held.thinned,
+        thinned=await thinned_in(read, pid, span) if thinned is None else thinned,
         without_minutes=await _without_minutes(read, pid, parts, rollups) if total else None,
         fresh=held.fresh,
     )
@@ -164,7 +165,8 @@ async def _without_minutes(
     return frozenset(found.scalars())
 
 
-async def _thinned(read: AsyncConnection, pid: int, span: Window) -> frozenset[datetime]:
+async def thinned_in(read: AsyncConnection, pid: int, span: Window) -> frozenset[datetime]:
+    """Hours of which only days are kept."""
     query = sa.select(stored_windows.c.start_at).where(
         *of_tier(pid, Tier.HOUR, span.from_at, span.to_at), stored_windows.c.thinned.is_(True)
     )

@@ -36,6 +36,7 @@ from heartfly.usage.archive.erasures import note_erased
 from heartfly.usage.audit import carry, note
 from heartfly.usage.customer_queries import aliases_in, subject_ids
 from heartfly.usage.customers import held
+from heartfly.usage.seal import forget_conflicts
 
 _PIECE = 500
 
@@ -123,11 +124,12 @@ def _former(tx: Tx, pid: int, customer_id: int) -> int:
     corrected = tx.conn.execute(were.limit(_PIECE)).all()
     for row in corrected:
         tx.conn.execute(sa.delete(event_corrections).where(c.pid == pid, c.event_id == row.event_id, c.id == row.id))
-    in_sets = sa.select(b.backfill_id, b.id).where(b.pid == pid, b.subject_id.in_(his))
+    in_sets = sa.select(b.backfill_id, b.id, b.event_id).where(b.pid == pid, b.subject_id.in_(his))
     sent = tx.conn.execute(in_sets.limit(_PIECE)).all()
-    for row in sent:
+    forget_conflicts(tx, pid, {row.event_id for row in sent} - {None})
+    for one in sent:
         tx.conn.execute(
-            sa.delete(backfill_events).where(b.pid == pid, b.backfill_id == row.backfill_id, b.id == row.id)
+            sa.delete(backfill_events).where(b.pid == pid, b.backfill_id == one.backfill_id, b.id == one.id)
         )
     slow = sa.select(slow_requests.c.event_id).where(slow_requests.c.pid == pid, slow_requests.c.subject_id.in_(his))
     told = tx.conn.execute(slow.limit(_PIECE)).scalars().all()

@@ -7,7 +7,7 @@ events, is held back with them, however old. Cut off at any point, it goes on wh
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -202,22 +202,29 @@ def _corrections(tx: Tx, pid: int, before: datetime) -> int:
 
 def _sent_into_sets(tx: Tx, pid: int, before: datetime) -> int:
     """Of sets that were reverted with what contradicted their events, which are nowhere else."""
+    hold_events(tx, pid)
     b = backfill_events.c
     old = sa.select(b.backfill_id, b.id, b.event_id).where(b.pid == pid, b.at < _down(before)).order_by(b.at)
     found = tx.conn.execute(old.limit(PIECE)).all()
-    numbers = {row.event_id for row in found} - {None}
-    c = event_corrections.c
-    left = numbers.difference(
-        tx.conn.execute(sa.select(events.c.id).where(events.c.pid == pid, events.c.id.in_(numbers))).scalars(),
-        tx.conn.execute(sa.select(c.event_id).where(c.pid == pid, c.event_id.in_(numbers))).scalars(),
-    )
-    against = (event_conflicts.c.pid == pid, event_conflicts.c.event_id.in_(left))
-    tx.conn.execute(sa.delete(event_conflicts).where(*against))
+    forget_conflicts(tx, pid, {row.event_id for row in found} - {None})
     for row in found:
         tx.conn.execute(
             sa.delete(backfill_events).where(b.pid == pid, b.backfill_id == row.backfill_id, b.id == row.id)
         )
     return len(found)
+
+
+def forget_conflicts(tx: Tx, pid: int, numbers: Collection[int]) -> None:
+    """What contradicted those of these events that are nowhere any more: their set was reverted, and its rows go."""
+    if not numbers:
+        return
+    c = event_corrections.c
+    left = set(numbers).difference(
+        tx.conn.execute(sa.select(events.c.id).where(events.c.pid == pid, events.c.id.in_(numbers))).scalars(),
+        tx.conn.execute(sa.select(c.event_id).where(c.pid == pid, c.event_id.in_(numbers))).scalars(),
+    )
+    against = (event_conflicts.c.pid == pid, event_conflicts.c.event_id.in_(left))
+    tx.conn.execute(sa.delete(event_conflicts).where(*against))
 
 
 async def _all(usage: Database, piece: Callable[[Tx], int]) -> int:
@@ -246,6 +253,13 @@ async def has_sealed(read: AsyncConnection, pid: int, from_at: datetime, to_at: 
     of_hours = (windows.c.pid == pid, windows.c.tier == TIER_HOUR, windows.c.sealed_at.is_not(None))
     within = (windows.c.start_at > from_at - HOUR, windows.c.start_at < to_at)
     return (await read.execute(sa.select(windows.c.start_at).where(*of_hours, *within).limit(1))).first() is not None
+
+
+async def sealed_hours(read: AsyncConnection, pid: int, from_at: datetime, to_at: datetime) -> frozenset[datetime]:
+    """Of those that begin in [from_at, to_at)."""
+    of_hours = (windows.c.pid == pid, windows.c.tier == TIER_HOUR, windows.c.sealed_at.is_not(None))
+    within = (windows.c.start_at >= from_at, windows.c.start_at < to_at)
+    return frozenset((await read.execute(sa.select(windows.c.start_at).where(*of_hours, *within))).scalars())
 
 
 async def demand_events(read: AsyncConnection, pid: int, from_at: datetime, to_at: datetime) -> None:

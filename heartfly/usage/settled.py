@@ -63,6 +63,7 @@ async def settled_in(
             stored_windows.c.tier == Tier.HOUR.value,
             stored_windows.c.start_at > gap.from_at - HOUR,
             stored_windows.c.start_at < gap.to_at,
+            stored_windows.c.n_events > 0,  # a day without any is closed by nobody
         )
         for row in await read.execute(hours):
             unsettled.append(Window(max(row.start_at, gap.from_at), min(row.end_at, gap.to_at)))

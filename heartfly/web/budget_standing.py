@@ -7,7 +7,7 @@ worked out in budgets/spending.py, what is kept in budgets/look.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -24,7 +24,7 @@ from heartfly.core.money import Money
 from heartfly.core.rounded import money_words
 from heartfly.web.budget_pictures import Bar, bar_of
 from heartfly.web.lanes import Lanes
-from heartfly.web.panels import Panel, Reads
+from heartfly.web.panels import Panel
 from heartfly.web.request import PageRequest
 
 AT_ONCE = 3
@@ -73,8 +73,13 @@ async def all_shown(
     """Of a list, each asked apart; none waits for longer than the page does. What they have in common is read once."""
     turns = asyncio.Semaphore(AT_ONCE)
     now, pid = request.api.clock.now(), request.project.pid
-    waiting = Waiting(pid)
-    lanes = Lanes(request.api.usage, n=len(rows), begun=lambda read: share(read, pid, waiting))
+
+    def key(stored: Stored, its: Begun) -> Hashable:
+        return pid, "budget", stored.row.uuid, stored.row.rev, its.period.key
+
+    waiting, panels = Waiting(pid), request.web.panels
+    asked = [its for stored, its in zip(rows, kept, strict=True) if its and not panels.goes_on(key(stored, its))]
+    lanes = Lanes(request.api.usage, n=len(asked), begun=lambda read: share(read, pid, waiting))
 
     async def one(stored: Stored, its: Begun | None) -> Shown:
         mine = [channel for channel in channels if channel.budget_id == stored.row.id]
@@ -84,7 +89,7 @@ async def all_shown(
         async def work(read: AsyncConnection) -> Standing:
             return await standing(read, stored, its.period, now=now, foresee=False)
 
-        panel = await _ask(request, (stored.row.uuid, stored.row.rev, its.period.key), work, turns, lanes)
+        panel = await panels.ask(lanes, key(stored, its), work, turns=turns, wait_s=panels.wait_s)
         return _as_told(stored, its, mine, panel, panel.found)
 
     async with lanes:
@@ -109,8 +114,10 @@ async def one_shown(
         stands = await standing(read, stored, kept.period, now=now)
         return stands, await with_costs(read, stored, past, now=now)
 
-    key = (stored.row.uuid, stored.row.rev, kept.period.key, before, "one")
-    panel = await _ask(request, key, work, asyncio.Semaphore(1), request.api.usage)
+    panels = request.web.panels
+    key = (request.project.pid, "budget", stored.row.uuid, stored.row.rev, kept.period.key, before, "one")
+    turns = asyncio.Semaphore(1)
+    panel = await panels.ask(request.api.usage, key, work, turns=turns, wait_s=panels.wait_s)
     if panel.found is None:
         return _as_told(stored, kept, channels, panel, None), past
     stands, costs = panel.found
@@ -121,13 +128,6 @@ async def now_kept(main: AsyncConnection, stored: Stored, *, now: datetime) -> B
     """Of the period that is now, or was the last one."""
     found = await begun(main, stored, limit=1, now=now)
     return found[0] if found else None
-
-
-async def _ask(
-    request: PageRequest, of: tuple[object, ...], work: Any, turns: asyncio.Semaphore, usage: Reads
-) -> Panel[Any]:
-    panels = request.web.panels
-    return await panels.ask(usage, (request.project.pid, "budget", *of), work, turns=turns, wait_s=panels.wait_s)
 
 
 def _as_told(

@@ -248,7 +248,8 @@ async def shown(
     if request.is_by_itself:  # and what it could not show before
         works = {name: work for name, work in works.items() if name in live or panels.goes_on(key(name))}
     waiting = Waiting(pid)
-    lanes = Lanes(api.usage, n=len(works), begun=lambda read: share(read, pid, waiting))
+    n_asked = sum(not panels.goes_on(key(name)) for name in works)
+    lanes = Lanes(api.usage, n=n_asked, begun=lambda read: share(read, pid, waiting))
     async with lanes:
         found = await asyncio.gather(*(one(name, work) for name, work in works.items()))
     return dict(zip(works, found, strict=True))

@@ -165,6 +165,12 @@ async def test_who_loses_the_connection_in_a_change_without_a_server_is_told_so(
         await asyncio.to_thread(db.transaction, store(1))  # type: ignore[arg-type]
     assert [1] == await stored_ids(db)
 
+    wire.close()
+    with pytest.raises(StoreError, match="the database cannot be reached; nothing was changed"):
+        await asyncio.to_thread(db.transaction, store(2))  # type: ignore[arg-type]
+    await wire.reopen()
+    assert [1] == await stored_ids(db)
+
 
 async def stored_ids(db: Database) -> list[int]:
     async with db.read() as read:

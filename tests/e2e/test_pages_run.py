@@ -6,6 +6,7 @@ Against a server that has just been started; only its port is another one, so th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import subprocess
@@ -31,6 +32,9 @@ def until_ready(server: Server) -> None:
     ends = time.perf_counter() + START_LIMIT_S
     while HTTPStatus.OK != asyncio.run(get(server.port, "/readyz")):
         assert time.perf_counter() < ends
+        assert server.process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):  # one that ends meanwhile is asked no more
+            raise AssertionError(f"it ended with {server.process.wait(0.2)}")
 
 
 @pytest.mark.parametrize("page", PAGES)

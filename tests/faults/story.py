@@ -60,16 +60,15 @@ class Place:
         self.receiver.requests.clear()
         settings = dict(self.server.settings)
         if original := settings.get("DATABASE__URL"):
-            settings["DATABASE__URL"] = copied(original)
+            settings["DATABASE__URL"] = copied(make_url(original))
         return Server(folder, settings, port=self.server.port)
 
 
 _numbers = itertools.count(1)
 
 
-def copied(url: str) -> str:
+def copied(original: URL) -> str:
     """A database that is as this one is, into which nobody may look meanwhile."""
-    original = make_url(url)
     copy = original.set(database=f"{original.database}_copy_{next(_numbers)}")
     _execute(original, f'CREATE DATABASE "{copy.database}" TEMPLATE "{original.database}"')
     return copy.render_as_string(hide_password=False)
@@ -159,10 +158,13 @@ class Story:
 
     async def _starts(self, before: Sequence[str]) -> None:
         self.server.before = before
+        log = self.server.folder / "server.log"
+        n_before = len(log.read_text()) if log.exists() else 0
         try:
             await asyncio.to_thread(self.server.start)
         except AssertionError:
-            if self.may_end and self._status() == 1 and _TOLD in (self.server.folder / "server.log").read_text():
+            said = log.read_text()[n_before:]
+            if self.may_end and self._status() == 1 and _TOLD in said and "Traceback" not in said:
                 self.may_end = False
             elif self.n_kills == 0 and self._status() == -signal.SIGKILL:
                 self.n_kills += 1

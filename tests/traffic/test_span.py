@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -13,6 +13,7 @@ from heartfly.db.ids import IdSource
 from heartfly.traffic import heat, ranked, series, totals
 from heartfly.traffic.asked import Asked, Order
 from heartfly.traffic.span import settled_first
+from heartfly.usage.request_tiers import Kept, remove_old_tiers
 from tests.traffic.city import FROM, TO, ZONE, City, make_city, statuses
 from tests.traffic.oracle import hits_of
 from tests.usage.factory import HOUR, PID
@@ -55,6 +56,21 @@ async def test_an_answer_is_the_same_whether_it_was_looked_up_before_or_not(city
     assert plain == first
     assert 1 == len(first.known)
     assert await answers(city, plain, now) == await answers(city, first, now)
+
+
+async def test_what_is_thinned_since_is_counted_by_its_days_and_events_all_the_same(city: City) -> None:
+    async def ours() -> None:
+        return None
+
+    later = city.clock.now() + timedelta(days=200)
+    plain = Asked(from_at=FROM + HOUR, to_at=TO, zone=ZONE)
+    first = await known(city, plain, later)
+    before = await answers(city, plain, later)
+    kept = Kept(minutes=timedelta(hours=48), hours=timedelta(days=90))
+    await remove_old_tiers(city.usage, PID, kept=kept, now=later, fence=ours)
+
+    assert before == await answers(city, plain, later)
+    assert before == await answers(city, first, later)
 
 
 async def test_what_came_and_was_folded_since_is_in_the_answer_all_the_same(city: City) -> None:

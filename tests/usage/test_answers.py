@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from heartfly.audit.record import CLI
 from heartfly.core.amounts import decimal_of
 from heartfly.core.tiles import State
 from heartfly.core.windows import Size
@@ -20,6 +21,7 @@ from heartfly.errors import InvalidValueError
 from heartfly.usage import answers as answering
 from heartfly.usage.answers import Answer, Edge, Item, answer
 from heartfly.usage.close_day import Closer
+from heartfly.usage.corrections import void
 from heartfly.usage.meter_queries import find_meter
 from heartfly.usage.meters import mark_hours
 from heartfly.usage.question import Question
@@ -324,6 +326,24 @@ async def test_a_window_with_a_part_of_an_hour_that_nobody_has_proved_is_not_sur
 
     (told,) = (await ask(plant, "count", from_at=from_at, to_at=datetime(2026, 11, 28, tzinfo=UTC))).items
     assert (state, int(state == "provisional")) == (told.state.value, told.n)
+
+
+@pytest.mark.parametrize("from_at", [NOON, NOON + HOUR / 4])
+async def test_an_hour_whose_events_are_all_void_waits_for_no_day_that_nobody_closes(
+    plant: Plant, from_at: datetime
+) -> None:
+    await plant.all_meters()
+    only = Sent(1, NOON + HOUR / 2, "c-1", "api", None, "1", "u")
+    await plant.send(only)
+    await plant.fold()
+    await plant.usage.write(
+        lambda tx: void(tx, PID, only.wire()["transaction_id"], reason="a test", actor=CLI, at=NOW, ids=plant.ids)
+    )
+    await plant.fold()
+    await Closer(plant.usage, plant.folder, plant.clock, plant.ids).close(PID, date(2026, 11, 27), UTC_ZONE)
+
+    (told,) = (await ask(plant, "count", from_at=from_at, to_at=datetime(2026, 11, 28, tzinfo=UTC))).items
+    assert ("final", 0) == (told.state.value, told.n)
 
 
 @on_sqlite

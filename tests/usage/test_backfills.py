@@ -15,16 +15,19 @@ import sqlalchemy as sa
 
 from heartfly.core.amounts import text_of
 from heartfly.core.events import Event, Rejected, event_of
+from heartfly.db.database import Database
 from heartfly.db.models import backfill_events, backfills, event_conflicts, event_corrections, event_ids, events
 from heartfly.errors import ConflictError, InvalidValueError, NotFoundError
 from heartfly.usage.apply import Told
 from heartfly.usage.backfill_preview import Foreseen, foresee
 from heartfly.usage.backfills import Wanted, close_set, fill, open_set, revert_set
 from heartfly.usage.customers import create_customer
+from heartfly.usage.erasure import erase_customer
 from heartfly.usage.seal import remove_old
 from tests.usage.factory import HOUR, NOW, PID, Plant, events_of
 from tests.usage.oracle import Answer, Sent, answers
 from tests.usage.test_corrections import ANN, FROM, TO, amended, filled, known, told, undone, voided
+from tests.world import SEALER
 
 pytestmark = pytest.mark.anyio
 
@@ -198,6 +201,24 @@ async def test_what_contradicted_events_of_a_set_that_was_reverted_goes_when_the
     plant.clock.move_to(new.at + keep + timedelta(hours=2))
     await remove_old(plant.usage, PID, zone, keep=keep, now=plant.clock.now(), fence=ours)
     assert [0, 0] == [len(rows) for rows in await rows_of(plant, *of_set)]
+
+
+async def test_of_a_customer_who_is_erased_nothing_that_contradicted_a_reverted_set_stays(
+    plant: Plant, db: Database
+) -> None:
+    (new,) = anew(1, seed=35)
+    uuid = await plant.usage.write(
+        lambda tx: create_customer(tx, PID, name="His", wanted=[new.subject], actor=ANN, at=NOW, ids=plant.ids)
+    )
+    one = await opened(plant, replaces=False)
+    await sent_into(plant, one, [new])
+    await closed(plant, one)
+    await plant.ingest.take(PID, [new.wire() | {"customer_id": "another"}], wire="native")
+    await reverted(plant, one)
+
+    await erase_customer(plant.usage, db, PID, uuid[0], rev=None, actor=ANN, at=NOW, ids=plant.ids, sealer=SEALER)
+
+    assert [[], []] == await rows_of(plant, event_conflicts, backfill_events)
 
 
 async def test_sets_lie_upon_each_other_and_what_one_dropped_another_brings_back(plant: Plant) -> None:

@@ -141,7 +141,10 @@ def _events(ledger: Ledger, rows: Sequence[Any], n_known: int) -> None:
 
 def _came_in(ledger: Ledger, rows: Sequence[Any], letters: int, counts: Sequence[Any]) -> None:
     against = Counter(row.transaction_id for row in rows)
-    assert ledger.n_conflicts == against, f"conflicts are {against}, and should be {ledger.n_conflicts}"
+    conflicts: Counter[str] = Counter()
+    for (id_, _), n in ledger.n_conflicts.items():
+        conflicts[id_] += n
+    assert conflicts == against, f"conflicts are {against}, and should be {conflicts}"
     assert len(ledger.letters) == letters, f"{letters} letters are kept, and should be {len(ledger.letters)}"
     came = {row.hour: [getattr(row, name) for name in COUNTS] for row in counts}
     must = {hour: [told[name] for name in COUNTS] for hour, told in ledger.intake.items()}

@@ -60,8 +60,8 @@ class Ledger:
         self.n_versions = 0
         self.n_corrections = 0
         self.sets: list[Backfill] = []
-        self.n_conflicts: Counter[str] = Counter()
-        """By the id of the event that counts."""
+        self.n_conflicts: Counter[tuple[str, int]] = Counter()
+        """By the id and the number of the event that counted then."""
         self.letters: list[datetime] = []
         self.intake: dict[datetime, Counter[str]] = {}
         self.meters: dict[str, Meter] = {}
@@ -87,7 +87,7 @@ class Ledger:
         if known is not None:
             if known.came.loose == content.loose:
                 return "duplicate", ""
-            self.n_conflicts[item.id] += 1
+            self.n_conflicts[known.id, known.number] += 1
             return "conflict", ""
         self.n_events += 1
         self.events[item.id] = Event(item.id, self.n_events, now, content, content)
@@ -391,18 +391,21 @@ class Ledger:
                 one.now = None
         self.letters = [at for at in self.letters if _ms(at) >= _ms(before)]
         self.intake = {hour: counts for hour, counts in self.intake.items() if hour >= hour_of(before)}
-        for it in self.sets:
-            it.sent = {id_: one for id_, one in it.sent.items() if one.content.at >= hour_of(before)}
         for one in list(self.events.values()):
             left = [each for each in one.corrections if each.before.at >= hour_of(before)]
             if one.now is None and not left:
                 self._forget(one.id)
             one.corrections = left
+        for it in self.sets:
+            for sent in [one for one in it.sent.values() if one.content.at < hour_of(before)]:
+                del it.sent[sent.id]
+                if all(one.number != sent.number for one in self.events.values()):
+                    self.n_conflicts.pop((sent.id, sent.number), None)
         return gone
 
     def _forget(self, id_: str) -> None:
-        del self.events[id_]
-        self.n_conflicts.pop(id_, None)
+        event = self.events.pop(id_)
+        self.n_conflicts.pop((id_, event.number), None)
 
     # --- what is asked
 

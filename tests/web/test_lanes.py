@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from heartfly.db.database import Database
@@ -61,6 +65,65 @@ async def test_one_that_fails_says_so_and_the_next_one_has_another_connection(us
     assert "the database could not answer this" in found[1].wrong
     assert 2 == len(page.begun)
     assert all(one.closed for one in page.begun)
+
+
+class Spoiled:
+    """A database whose connections cannot be given back; and who holds how many."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.n_held = 0
+        self.closing = asyncio.Event()
+        self.may_close = asyncio.Event()
+        self._error = error
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Any]:
+        self.n_held += 1
+        try:
+            yield object()
+        finally:
+            self.closing.set()
+            await self.may_close.wait()
+            self.n_held -= 1
+        if self._error is not None:
+            raise self._error
+
+
+async def asked_of(lanes: Lanes) -> int:
+    async with lanes.read():
+        return 1
+
+
+async def test_a_connection_that_cannot_be_given_back_fails_nobody() -> None:
+    spoiled = Spoiled(OperationalError("COMMIT", {}, Exception("the line is lost")))
+    spoiled.may_close.set()
+    lanes = Lanes(spoiled, n=9, begun=lambda _: None)  # type: ignore[arg-type]
+    async with lanes:
+        found = await asyncio.gather(*(asked_of(lanes) for _ in range(3)))
+
+    assert ([1, 1, 1], 0) == (found, spoiled.n_held)
+
+
+async def test_who_leaves_while_connections_are_given_back_leaves_none() -> None:
+    spoiled = Spoiled()
+    lanes = Lanes(spoiled, n=9, begun=lambda _: None)  # type: ignore[arg-type]
+
+    async def page() -> None:
+        async with lanes, AsyncExitStack() as at_once:
+            for _ in range(3):
+                await at_once.enter_async_context(lanes.read())
+
+    looking = asyncio.create_task(page())
+    await spoiled.closing.wait()
+    assert 3 == spoiled.n_held
+    looking.cancel()
+    await asyncio.wait({looking})
+    spoiled.may_close.set()
+    async with asyncio.timeout(60):
+        while spoiled.n_held:  # noqa: ASYNC110 - bounded above
+            await asyncio.sleep(0)  # noqa: TID251 - gives others their turn
+
+    assert looking.cancelled()
 
 
 async def test_none_is_held_for_long(usage_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
