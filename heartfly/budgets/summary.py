@@ -21,7 +21,7 @@ from heartfly.core.budgets import BudgetState
 from heartfly.core.money import Money, money
 from heartfly.db.models import budget_allocations, budget_periods, budgets
 
-_COUNTED = (BudgetState.ACTIVE, BudgetState.EXCEEDED)
+COUNTED = (BudgetState.ACTIVE, BudgetState.EXCEEDED)
 _HALF = sa.literal_column(str(10**9), sa.BigInteger)
 """A sum of halves fits where a sum of wholes may not."""
 
@@ -43,7 +43,7 @@ class Sum:
 async def summary(main: AsyncConnection, pid: int, *, now: datetime) -> Sequence[Sum]:
     """In the order of currencies. Counted are budgets that are active or exceeded."""
     b, a = budgets.c, budget_allocations.c
-    counted = (b.pid == pid, b.state.in_([one.value for one in _COUNTED]))
+    counted = (b.pid == pid, b.state.in_([one.value for one in COUNTED]))
     found: dict[str, Sum] = {}
     query = sa.select(
         b.currency, sa.func.count().label("n"), sa.func.count(b.amount).label("n_limited"), *_sums(b.amount)
@@ -71,7 +71,7 @@ async def _add_spent(main: AsyncConnection, pid: int, into: dict[str, Sum], *, n
         (row.budget_id, row.first_day): row.spent
         for row in await main.execute(sa.select(p.budget_id, p.first_day, p.spent).where(p.pid == pid))
     }
-    for one in await list_budgets(main, pid, limit=MOST, states=_COUNTED):
+    for one in await list_budgets(main, pid, limit=MOST, states=COUNTED):
         period = one.period(now)
         spent = money(kept.get((one.row.id, period.first), "0")) if period is not None else 0
         mine = into[one.agreed.currency]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from heartfly.budgets.history import Begun, Past, begun, with_costs
 from heartfly.budgets.rows import Stored
 from heartfly.budgets.spending import Standing, standing
+from heartfly.budgets.summary import COUNTED, Sum
 from heartfly.calls.known import share
 from heartfly.calls.waiting import Waiting
 from heartfly.core.money import Money
@@ -94,6 +95,21 @@ async def all_shown(
 
     async with lanes:
         return await asyncio.gather(*(one(stored, its) for stored, its in zip(rows, kept, strict=True)))
+
+
+def together(sums: Sequence[Sum], shown: Sequence[Shown], *, now: datetime) -> Sequence[Sum]:
+    """What was kept of all budgets, and in the place of that what these are shown with: a page is of one mind."""
+    found = {one.currency: replace(one) for one in sums}
+    for one in shown:
+        period = one.stored.period(now)
+        if one.standing is None or one.kept is None or one.stored.state not in COUNTED:
+            continue
+        if period is None or one.kept.period.first != period.first:  # it is the last one that is shown
+            continue
+        mine, more = found[one.stored.agreed.currency], one.standing.seen.spent - (one.kept.spent or 0)
+        mine.spent += more
+        mine.left -= 0 if one.stored.agreed.amount is None else more
+    return list(found.values())
 
 
 async def one_shown(

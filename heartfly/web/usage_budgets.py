@@ -24,7 +24,7 @@ from heartfly.errors import ConflictError, InvalidValueError
 from heartfly.usage.rerun import zone_of
 from heartfly.web.budget_changes import changer
 from heartfly.web.budget_pictures import Bar, bar_of, days_of
-from heartfly.web.budget_standing import Shown, all_shown, now_kept, one_shown
+from heartfly.web.budget_standing import Shown, all_shown, now_kept, one_shown, together
 from heartfly.web.request import FOR_WRITERS, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
 
@@ -56,7 +56,7 @@ async def list_page(request: PageRequest) -> Response[bytes]:
     return await request.page(
         "usage_budgets.html",
         budgets=shown,
-        sums=sums if len(rows) > 1 else (),
+        sums=together(sums, shown, now=now) if len(rows) > 1 else (),
         money=money_words,
         following=urlencode({"after": following}) if following else "",
         is_first=after is None,

@@ -97,7 +97,7 @@ async def test_the_list_and_the_page_say_what_is_spent_and_left_and_when_it_runs
 
     for said in ("40.00 USD", "of 100.00 USD, 40 %", "60.00 USD", "10.00 USD", "2026-03-12", "nobody", "at 50, 80 %"):
         assert said in listed, said
-    assert "All in USD" in listed
+    assert "All in USD 40.00 USD of 100.00 USD 60.00 USD left" in " ".join(listed.split())
     for said in (
         "Now: 2026-03-01 to 2026-03-31", "40 % of 100.00 USD", "2026-03-12", "provider openai", "133 %", "-10.00 USD",
         "the part of provider openai is spent", "runs out before its period ends", "Today so far is hollow",
@@ -106,6 +106,11 @@ async def test_the_list_and_the_page_say_what_is_spent_and_left_and_when_it_runs
     svg = (await owner.get(f"{ROOT}/{budget}")).body.decode()
     assert '<rect class="v" width="240.0" height="12"/>' in svg
     assert "style=" not in svg
+
+    await call(town, events, "10", at="2026-03-05T10:00:00Z")
+    listed = " ".join((await read(owner, ROOT)).split())
+    assert "50.00 USD of 100.00 USD, 50 %" in listed
+    assert "All in USD 50.00 USD of 100.00 USD 50.00 USD left" in listed  # nobody has looked since
 
 
 async def test_what_is_wrong_stands_beside_its_field_and_what_was_typed_stays(town: Town) -> None:
