@@ -302,6 +302,8 @@ class Life:
         assert self.slot is not None
         assert self.ends is not None
         early = self.ends + 1 if self.unverified else max(self.slot - self.rules.grace, self.ends + 1)
+        if early > self.slot:
+            return self.slot  # it opened in the very last instant that nobody could hear
         return early if not self.rules.calendar and self.rules.next_after(early, early) > self.slot else self.slot
 
     def _excuse(self, at: int, heard_from: int) -> None:

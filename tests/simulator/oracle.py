@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from typing_extensions import override
 
@@ -267,7 +268,7 @@ class Replay:
         assert self.wide_since is not None
         told = {flip.at for flip in self.seen[self.wide_since : n_seen] if flip.to_status == "down"}
         for flip in self.life.flips[self.wide_since :]:
-            if flip[1] == "down" and flip[2] not in told and not self._was_down(flip[2], n_seen):
+            if flip[1] == "down" and flip[2] not in told and not self._is_there(flip, n_seen):
                 if self.by_clock:
                     self.finding.n_by_clock += 1
                     continue
@@ -277,6 +278,20 @@ class Replay:
         self.life.since = self.seen[n_seen - 1].at if n_seen else self.life.since
         self.n_agreed = n_seen
         self.wide_since = None
+
+    def _is_there(self, flip: tuple[str, str, int, str], n_seen: int) -> bool:
+        return self._was_down(flip[2], n_seen) or self._stands_later(flip, n_seen)
+
+    def _stands_later(self, flip: tuple[str, str, int, str], n_seen: int) -> bool:
+        """History never runs backwards: where the clock was set back behind an alarm that was raised and taken back
+        meanwhile, what comes next stands at the same instant as that.
+        """
+        assert self.wide_since is not None
+        mine = self.seen[max(0, self.wide_since - 1) : n_seen]
+        return any(
+            (one.to_status, one.told[3], one.at) == ("down", flip[3], before.at) and flip[2] < before.at
+            for before, one in pairwise(mine)
+        )
 
     def _was_down(self, at: int, n_seen: int) -> bool:
         """Whether Heartfly took the check for down then, be it for another reason or from an earlier instant on."""

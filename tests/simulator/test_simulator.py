@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -23,16 +24,22 @@ from heartfly.clock import SystemClock
 from heartfly.db.models import alerts, blind_intervals, checks, incidents, notifications
 from heartfly.db.types import micros
 from heartfly.logs import configure
+from tests.core.check_oracle import Event, Life
 from tests.simulator.faults import LENGTHS
 from tests.simulator.ground_truth import MINUTE, MS, Sent, make_jobs, timing_of
 from tests.simulator.history import History, Plan
-from tests.simulator.oracle import Deafness, Replay, SeenFlip
+from tests.simulator.oracle import Deafness, Replay, Rules, SeenFlip
 from tests.simulator.run import Simulation
 from tests.simulator.verdict import Verdict, judge, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = (1, 2, 3, 4)
 START = micros(datetime(2026, 3, 7, tzinfo=UTC))
+
+EVERY_FIVE_MINUTES: Any = {
+    "kind": "oncalendar", "expression": "*:0/5", "zone": "UTC", "grace_s": 5,
+    "max_run_s": None, "unverified_is_down": False, "sticky": False,
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +83,41 @@ def test_what_stood_at_the_door_while_its_deadline_was_judged_came_after_it(seed
         item for job in history.jobs for item in job.history if isinstance(item, Sent) and item.judged == item.wall
     ]
     assert stood
+
+
+@pytest.mark.parametrize(("heard_from", "reason"), [(0, "missed_twice_unverified"), (-1, "missed")])
+def test_a_slot_that_opens_in_the_last_deaf_instant_is_one_that_nobody_heard(heard_from: int, reason: str) -> None:
+    """Of a calendar, and the second in a row. One microsecond earlier, and it would have been heard."""
+    config = replace(make_jobs(1, 1, START, busy=True)[0].config, **EVERY_FIVE_MINUTES)
+    life = Life(Rules.of(timing_of(config)), since=START)
+    life.happens(Event("success", START + 5 * MINUTE + MS), 1)
+
+    life.judge(START + 16 * MINUTE, ((START + 8 * MINUTE, START + 15 * MINUTE + heard_from),))
+
+    assert ("up", "down", START + 15 * MINUTE + 5_000 * MS, reason) == life.flips[-1]
+
+
+@pytest.mark.parametrize(("after", "is_kept"), [(0, True), (1, False)])
+def test_what_comes_behind_an_alarm_that_was_taken_back_stands_at_its_instant_if_the_clock_was_set_back(
+    after: int, *, is_kept: bool
+) -> None:
+    job = make_jobs(1, 1, START, busy=True)[0]
+    job.timing = job.born = timing_of(replace(job.config, **EVERY_FIVE_MINUTES))
+    due, back = START + 10 * MINUTE + 5_000 * MS, START + 7 * MINUTE
+    told = [
+        ("new", "up", START + 5 * MINUTE, "success", None), ("up", "down", due, "missed", None),
+        ("down", "up", due, "retracted", 2), ("up", "down", due + after, "exit_status", None),
+    ]  # fmt: skip
+    seen = [SeenFlip(10 * n, 0, n, *flip) for n, flip in enumerate(told, 1)]
+    sent = [
+        Sent(0, "success", 0, wall=START + 5 * MINUTE, arrived=9, committed=10, judged=START),
+        Sent(0, "success", 0, wall=due - 1, arrived=19, committed=30, judged=due, slow=True),
+        Sent(0, "fail", 0, wall=back, arrived=39, committed=40, judged=back - 1),
+    ]
+    replayed = Replay(job, seen, Deafness(), START)
+    replayed.go_on(sent, (), 50)
+
+    assert is_kept == (replayed.end(50, back).wrong == "")
 
 
 def test_the_few_days_meet_every_kind_of_fault_and_of_silence() -> None:
