@@ -16,11 +16,12 @@ import signal
 import urllib.error
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 from sqlalchemy.engine import URL, make_url
@@ -214,3 +215,20 @@ class Story:
         except (urllib.error.URLError, ConnectionError, HTTPException):
             return False
         return True
+
+
+Point = TypeVar("Point")
+
+
+async def each_at(
+    places: Sequence[Place], points: Iterator[Point], one: Callable[[Point, Place], Awaitable[None]]
+) -> None:
+    """One after another at each place, all places at one time."""
+
+    async def those_of(place: Place) -> None:
+        for point in points:
+            await one(point, place)
+
+    async with asyncio.TaskGroup() as group:
+        for place in places:
+            group.create_task(those_of(place))

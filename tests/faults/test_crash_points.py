@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.crash_points import KINDS, Kind, Point, Recorded, recorder
-from tests.faults.story import LIMIT_S, Place, Story, prepared
+from tests.faults.story import LIMIT_S, Place, Story, each_at, prepared
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 
@@ -45,13 +45,7 @@ class Enumeration:
     broken: list[Exception] = field(default_factory=list)
 
     async def of(self, points: Iterator[Point], places: list[Place]) -> None:
-        async with asyncio.TaskGroup() as group:
-            for place in places:
-                group.create_task(self._those_of(points, place))
-
-    async def _those_of(self, points: Iterator[Point], place: Place) -> None:
-        for point in points:
-            await self._one(point, place)
+        await each_at(places, points, self._one)
 
     async def _one(self, point: Point, place: Place) -> None:
         folder = self.folder / str(point).replace(" ", "-")

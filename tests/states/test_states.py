@@ -11,14 +11,13 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis import Phase
 from sqlalchemy import event
 
 from heartfly.checks import commands
@@ -32,9 +31,9 @@ from heartfly.monitor.blind import Beat
 from heartfly.monitor.watch import Looked
 from tests.states.house import House
 from tests.states.machine import Checks
+from tests.states.stories import IN_A_STORY, run
 
 STEPS = int(os.environ.get("HEARTFLY_STEPS", "200"))
-IN_A_STORY = 50
 AT_A_TIME = 5_000
 """Of so many steps Hypothesis remembers what it has tried."""
 FOUND = 2_000
@@ -63,20 +62,6 @@ def house(database_url: str, sqlite_template: Path, tmp_path: Path) -> Iterator[
 def _without_flushes(connection: sqlite3.Connection, _: object) -> None:
     """Here a process dies and no machine: what it committed is there. Flushes are looked at in tests/faults."""
     connection.execute("PRAGMA synchronous=OFF")
-
-
-def run(machine: type[Checks], *, n_steps: int, number: int, phases: Sequence[Phase]) -> None:
-    stories = settings(
-        max_examples=max(1, n_steps // IN_A_STORY),
-        stateful_step_count=IN_A_STORY,
-        deadline=None,
-        database=None,
-        derandomize=False,
-        report_multiple_bugs=False,
-        phases=phases,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(seed(number)(machine), settings=stories)
 
 
 def stories_in(house: House) -> type[Checks]:

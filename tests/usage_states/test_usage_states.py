@@ -17,8 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, seed, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis import Phase
 
 from heartfly.clock import SystemClock
 from heartfly.core.versions import Version
@@ -26,12 +25,12 @@ from heartfly.db.parts import USAGE
 from heartfly.logs import configure
 from heartfly.usage import apply, close_day, folder, generations, reconcile
 from heartfly.usage.fold import Folded, fold_hour
+from tests.states.stories import IN_A_STORY, run
 from tests.usage_states.house import House
 from tests.usage_states.machine import Usage
 from tests.usage_states.told import HOUR
 
 STEPS = int(os.environ.get("HEARTFLY_STEPS", "60"))
-IN_A_STORY = 50
 AT_A_TIME = 500
 """Of so many steps Hypothesis remembers what it has tried."""
 FOUND = 1_000
@@ -46,20 +45,6 @@ def house(database_url: str, sqlite_template: Path, tmp_path: Path) -> Iterator[
     house = House(database_url, tmp_path)
     yield house
     house.leave()
-
-
-def run(machine: type[Usage], *, n_steps: int, number: int, phases: Sequence[Phase]) -> None:
-    stories = settings(
-        max_examples=max(1, n_steps // IN_A_STORY),
-        stateful_step_count=IN_A_STORY,
-        deadline=None,
-        database=None,
-        derandomize=False,
-        report_multiple_bugs=False,
-        phases=phases,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(seed(number)(machine), settings=stories)
 
 
 def stories_in(house: House) -> type[Usage]:
