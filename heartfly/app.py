@@ -50,6 +50,7 @@ from heartfly.notify.dispatch import POLL, POLL_OF_OTHERS, Dispatcher
 from heartfly.notify.letters import Letters
 from heartfly.notify.mail_server import mail_settings
 from heartfly.pings.apply import PingApplier
+from heartfly.pings.bodies import Bodies
 from heartfly.pings.ingest import Ingest
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.replay import Replay
@@ -104,12 +105,14 @@ class App:
             clock=clock,
             reserve=ground.reserve,
         )
+        bodies = Bodies(settings.limits.bodies_mb * MB, self.surroundings.keeps_bodies, count.bodies_dropped.add)
+        self.beside.append(partial(bodies.run, database=database, clock=clock))
         applier = PingApplier(
             ids=ids,
             node_id=ground.node_id,
             rate=RateLimiter(per_minute=settings.pings.rate_per_minute),
             keep=catalogue.keep_of(settings),
-            keeps_bodies=self._keeps_body,
+            bodies=bodies,
             most_checks=settings.limits.checks,
             creating=RateLimiter(per_minute=settings.limits.new_checks_per_minute),
         )
@@ -253,12 +256,6 @@ class App:
 
     def _leads(self) -> bool:
         return self.watcher.leads
-
-    def _keeps_body(self) -> bool:
-        if self.surroundings.keeps_bodies():
-            return True
-        self.ground.instruments.bodies_dropped.add()
-        return False
 
     def _dispatcher(self, database: Afar) -> Dispatcher:
         """Made in the courier's thread, as are the connections that it keeps."""

@@ -121,7 +121,7 @@ def judged_as_one(
     first, last = (found.value("expected_at", at) for at in (min(opened), max(opened)))
     row = found.told(group[:1])[0]
     before = check_of(row)
-    stored = Stored(row, before, row.pid, row.id)
+    stored = Stored(row, before, row.pid, row.id, body_bytes=row.body_bytes)
     step = judged_for_all(before, opened=(first, last), through=through, blind=blind, now=now)
     if step is None:
         return None, list(group)

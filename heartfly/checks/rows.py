@@ -51,6 +51,7 @@ class Stored:
     id: int
     heard_host: str = ""
     """Of a check that ran on another host than its row says: the one that its ping names."""
+    body_bytes: int = 0  # of what its pings said
 
 
 def host_of(stored: Stored) -> str:
@@ -75,7 +76,7 @@ def load(tx: Tx, query: Select[Any]) -> list[Stored]:
 
 def stored(tx: Tx, rows: Sequence[Any]) -> list[Stored]:
     open_runs = _open_runs(tx, [row for row in rows if row.n_open_runs])
-    return [Stored(row, check_of(row, open_runs.get(row.id, ())), row.pid, row.id) for row in rows]
+    return [Stored(row, check_of(row, open_runs.get(row.id, ())), row.pid, row.id, "", row.body_bytes) for row in rows]
 
 
 def _open_runs(tx: Tx, rows: Collection[Any]) -> dict[int, tuple[Run, ...]]:
@@ -233,9 +234,9 @@ def _update(names: Iterable[str]) -> Prepared:
     )
 
 
-_UPDATE = _update(_LIFE)
+_UPDATE = _update((*_LIFE, "body_bytes"))
 # SQLite writes the entry of an index anew even if its columns get the values that they have: a page for each ping.
-_UPDATE_STEADY = _update([name for name in _LIFE if name not in _RARE])
+_UPDATE_STEADY = _update([*(name for name in _LIFE if name not in _RARE), "body_bytes"])
 _UPDATE_SILENT = _update([name for name in _LIFE if name not in _HEARD])
 
 
@@ -271,7 +272,7 @@ def save(tx: Tx, changed: Iterable[Stored]) -> None:
     silent: list[dict[str, Any]] = []
     for one_check in changed:
         row, life = one_check.row, life_of(one_check.check)
-        life["b_pid"], life["b_id"] = one_check.pid, one_check.id
+        life["b_pid"], life["b_id"], life["body_bytes"] = one_check.pid, one_check.id, one_check.body_bytes
         if _rare_after(life) == _rare_before(row):
             steady.append(life)
         else:

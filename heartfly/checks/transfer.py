@@ -86,7 +86,7 @@ def _arrive(
     slug = found.row.slug if slug is None else text.slug(slug, field="slug")
     changed: dict[str, Any] = {"pid": to_pid, "id": check_id, "slug": slug, "slug_key": slug or None, "updated_at": at}
     values = found.row._asdict() | changed | {"rev": found.check.rev + 1, "wants_late": False, "wants_success": False}
-    values |= {"linked": False}  # what it needs stays behind
+    values |= {"linked": False, "body_bytes": 0}  # what it needs, and what its pings said, stays behind
     # Not looked up first: on another node somebody may take the slug at this very moment.
     insert = tx.insert(checks).values(values).on_conflict_do_nothing(index_elements=["pid", "slug_key"])
     if tx.conn.execute(insert.returning(checks.c.id)).first() is None:

@@ -58,7 +58,8 @@ class Life:
 
     def check_row(self) -> dict[str, Any]:
         row: dict[str, Any] = vars(self.stored.row)
-        return row | life_of(self.stored.check) | {"created_at": self.born_at, "updated_at": self.born_at}
+        size = {"body_bytes": sum(len(said["body"]) for said in self.bodies)}
+        return row | life_of(self.stored.check) | size | {"created_at": self.born_at, "updated_at": self.born_at}
 
     def run_rows(self) -> list[dict[str, Any]]:
         return [run_values(self.stored, run) for run in self.runs.values()]

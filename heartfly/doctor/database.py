@@ -27,9 +27,11 @@ from heartfly.db.models import nodes
 from heartfly.doctor.finding import Finding, error, ok, warning
 from heartfly.errors import StoreError
 from heartfly.notify.age import undelivered
+from heartfly.pings.bodies import MB, fullest
 
 LATE_AFTER = timedelta(seconds=30)
 STUCK_AFTER = timedelta(minutes=10)
+_NEARLY = 0.9
 _STEP = timedelta(seconds=2)
 _ALIVE = timedelta(seconds=10)
 
@@ -68,6 +70,7 @@ async def _inside(engine: AsyncEngine, clock: Clock, settings: Settings) -> Sequ
             now = clock.now()
             findings += [await _clock(conn, now), await _told_in_time(conn, now)]
             findings += [await _instance(conn), await _served(conn, now), await _sign_in(conn, settings)]
+            findings.append(await _bodies(conn, settings.limits.bodies_mb * MB))
         return findings
 
 
@@ -158,6 +161,18 @@ async def _sign_in(conn: AsyncConnection, settings: Settings) -> Finding:
     if n_without:
         return ok("sign-in", f"{demanded}, and {n_without} can do nothing until it is set up")
     return ok("sign-in", demanded)
+
+
+async def _bodies(conn: AsyncConnection, most: int) -> Finding:
+    """What pings said, in the project that has stored the most of it."""
+    stored, n = await fullest(conn)
+    told = f"{n} project{'' if n == 1 else 's'} with what pings said, at most {stored / MB:.1f} MB in one"
+    if not most:
+        return ok("bodies", f"{told}; there is no bound (limits.bodies_mb)")
+    if stored <= most * _NEARLY:
+        return ok("bodies", f"{told}, of {most / MB:.0f} MB (limits.bodies_mb)")
+    advice = "Older ones make room. Let jobs say less, check by check, or raise limits.bodies_mb if the disk has room."
+    return warning("bodies", f"{told}, of {most / MB:.0f} MB (limits.bodies_mb)", advice)
 
 
 def _counted(n: int) -> str:

@@ -46,7 +46,7 @@ from heartfly.jobs.daily_sums import sum_days
 from heartfly.jobs.kind import Done, Work
 from heartfly.monitor.blind import KEPT as BLIND_KEPT
 from heartfly.notify.outbox import PENDING
-from heartfly.pings.prune import Due, Keep, prune
+from heartfly.pings.prune import Due, Keep, prune, recount
 from heartfly.sealing import Sealer
 from heartfly.traffic import report_shares
 from heartfly.usage.archive.queries import stays
@@ -148,6 +148,7 @@ async def _histories(work: Work, pid: int, kept: Kept, figures: dict[str, int]) 
             more = gone.runs > 0
         ids = [row.id for row in batch]
         figures["bodies"] += await _all(work, lambda tx, ids=ids: _bodies(tx, pid, ids, work, kept))  # type: ignore[misc]
+        await work.write(lambda tx, ids=ids: recount(tx, pid, ids))  # type: ignore[misc]
 
 
 async def _next_checks(work: Work, pid: int, after: int) -> Sequence[Any]:

@@ -6,13 +6,12 @@ who is told, in checks/flips.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-import msgspec
 import sqlalchemy as sa
 
 from heartfly.checks.create import auto_provision, demand_room
@@ -23,7 +22,6 @@ from heartfly.checks.rows import Stored, select_locked, stored
 from heartfly.core import coverage
 from heartfly.core import metrics as figures
 from heartfly.core.check import after_ping, needs_known, needs_past
-from heartfly.core.filters import Filters, resolve
 from heartfly.core.gates import NOTHING, Known
 from heartfly.core.values import ELSEWHERE, Order, Signal, Step
 from heartfly.core.words import PingKind
@@ -32,9 +30,10 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import addresses, checks, ping_bodies, pings, projects, run_metrics
 from heartfly.db.prepared import Prepared, among
 from heartfly.errors import LimitError, NotFoundError
-from heartfly.pings.by_mail import kind_of
+from heartfly.pings.bodies import Bodies
+from heartfly.pings.kinds import kind_for
 from heartfly.pings.past import Ended, past_of
-from heartfly.pings.prune import EVERY, Due, Keep, prune
+from heartfly.pings.prune import EVERY, Due, Keep, prune, remove_bodies
 from heartfly.pings.rate import RateLimiter
 from heartfly.pings.request import BySlug, ByUuid, PingOutcome, PingRequest, PingResult
 
@@ -49,6 +48,8 @@ class _Written:
     prune: list[Due] = field(default_factory=list)
     hosts: dict[tuple[int, int], str] = field(default_factory=dict)
     """Of checks that ran on another machine than before."""
+    crowded: dict[int, Stored] = field(default_factory=dict)
+    """Checks that said something, and their project has no room left for it."""
 
 
 @dataclass(slots=True)
@@ -70,19 +71,19 @@ class PingApplier:
         node_id: int,
         rate: RateLimiter,
         keep: Keep,
-        keeps_bodies: Callable[[], bool] = lambda: True,
+        bodies: Bodies | None = None,
         most_checks: int | None = None,
         creating: RateLimiter | None = None,
     ) -> None:
         """`most_checks`, `creating`: how many checks pings may make in a project, and how fast; None: any.
 
-        `keeps_bodies`: False while the disk has little room; the ping and its figures are stored all the same.
+        `bodies`: which are kept; None: all. The ping and its figures are stored in any case.
         """
         self._ids = ids
         self._node_id = node_id
         self._rate = rate
         self._keep = keep
-        self._keeps_bodies = keeps_bodies
+        self._bodies = bodies or Bodies()
         self._most_checks = most_checks
         self._creating = creating
 
@@ -102,11 +103,14 @@ class PingApplier:
         for (pid, check_id), host in sorted(written.hosts.items()):  # first: a cause may be found by it
             its = sa.update(checks).where(checks.c.pid == pid, checks.c.id == check_id)
             tx.conn.execute(its.values(heard_host=host))
+        if written.crowded:
+            self._make_room(tx, written)
         if batch.taken:
             record(tx, batch.taken, ids=self._ids, now=max(item.stored_at or item.received_at for item in items))
         _write(tx, written)
         if written.prune:
-            prune(tx, written.prune, self._keep)
+            for pid, n in prune(tx, written.prune, self._keep).bytes.items():
+                self._bodies.add(pid, -n)
         return [result or PingResult(PingOutcome.NOT_FOUND) for result in results]
 
     # --- one ping
@@ -115,7 +119,7 @@ class PingApplier:
         if check is None or (check.until is not None and request.received_at >= check.until):
             return PingResult(PingOutcome.NOT_FOUND)
         row = check.stored.row
-        kind = _kind(request, row)
+        kind = kind_for(request, row)
         ends = kind is PingKind.SUCCESS or kind is PingKind.FAIL
         metrics = {**figures.of_body(request.body, end=request.body_end), **request.metrics} if ends else {}
         signal = Signal(
@@ -180,8 +184,11 @@ class PingApplier:
                 "body_size": request.body_size,
             }
         )
-        if request.body and self._keeps_bodies():
+        if request.body and self._bodies.are_kept():
             written.bodies.append({"pid": check.pid, "check_id": check.id, "n": n, "body": request.body})
+            self._count(check, len(request.body))
+            if self._bodies.is_full(check.pid):
+                written.crowded[check.id] = check
         if run is not None and signal.metrics:
             written.metrics += [
                 {
@@ -196,6 +203,20 @@ class PingApplier:
             ]
         if n % EVERY == 0 and n > self._keep.pings:
             written.prune.append(Due(pid=check.pid, check_id=check.id, n_pings=n, at=request.received_at))
+
+    def _make_room(self, tx: Tx, written: _Written) -> None:
+        """Of a check whose project has no room left goes what it said before, twice as much as it says now: a bound
+        that was set lower, or passed by several nodes, is reached again.
+        """
+        said = Counter[int]()
+        for one in written.bodies:
+            said[one["check_id"]] += len(one["body"])
+        for check in written.crowded.values():
+            self._count(check, -remove_bodies(tx, check.pid, check.id, 2 * said[check.id]))
+
+    def _count(self, check: Stored, n: int) -> None:
+        check.body_bytes += n
+        self._bodies.add(check.pid, n)
 
     # --- which checks are meant
 
@@ -338,25 +359,6 @@ def _projects(tx: Tx, targets: Iterable[BySlug]) -> dict[str, _Meant]:
         if row.old_ping_key_hash in asked and row.old_until is not None:
             found.setdefault(row.old_ping_key_hash, _Meant(row.id, row.old_until, row.create_by_ping))
     return found
-
-
-def _kind(request: PingRequest, row: Any) -> PingKind:
-    """Of the signal, once the check's own rules have had their say."""
-    if request.mail is not None:
-        return kind_of(request.kind, request.mail, row, _filters(row.filters))
-    return resolve(
-        request.kind,
-        exit_status=request.exit_status,
-        method=request.method,
-        body=b"\n".join((request.body, request.body_end)) if request.body_end else request.body,
-        methods=row.methods,
-        filters=_filters(row.filters),
-    )
-
-
-@lru_cache(maxsize=4096)
-def _filters(text: str) -> Filters | None:
-    return msgspec.json.decode(text, type=Filters) if text else None
 
 
 _CHECKS_AT = Prepared(

@@ -6,7 +6,8 @@ leaves over, the next one takes. Checks that do not ping any more are looked at 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from heartfly.db.changes import Tx
-from heartfly.db.models import flips, ping_bodies, pings, run_metrics, runs
+from heartfly.db.models import checks, flips, ping_bodies, pings, run_metrics, runs
 from heartfly.db.prepared import Prepared, among
 
 EVERY = 100
@@ -48,19 +49,59 @@ class Pruned:
     pings: int
     bodies: int
     runs: int
+    bytes: Mapping[int, int]
+    """Of bodies, by project."""
 
 
 def prune(tx: Tx, due: Sequence[Due], keep: Keep) -> Pruned:
     """Of each check one piece; how many rows went."""
     old = [{"pid": one.pid, "check_id": one.check_id, "n": one.n_pings - keep.pings} for one in due]
-    n_pings, n_bodies, n_runs = _PRUNE_PINGS.run(tx, old), _PRUNE_BODIES.run(tx, old), 0
+    n_pings, n_runs, n_bytes = _PRUNE_PINGS.run(tx, old), 0, Counter[int]()
+    for its in old:
+        n_bytes[its["pid"]] += _less(tx, **its)
+    n_bodies = _PRUNE_BODIES.run(tx, old)
     for one in due:
         gone = list(_gone_runs(tx, one, keep))
         if gone:
             mine = [{"pid": one.pid, "check_id": one.check_id, "ids": gone}]
             _PRUNE_METRICS.run(tx, mine)
             n_runs += _PRUNE_RUNS.run(tx, mine)
-    return Pruned(n_pings, n_bodies, n_runs)
+    return Pruned(n_pings, n_bodies, n_runs, n_bytes)
+
+
+def remove_bodies(tx: Tx, pid: int, check_id: int, wanted: int) -> int:
+    """The oldest of a check that the caller has locked, until they were that many bytes; how many they were.
+
+    Its row is the caller's to write. No more than a piece goes: what is too much still, goes with what comes next.
+    """
+    oldest, freed = _OLDEST_BODIES.rows(tx, pid=pid, check_id=check_id), 0
+    last = None
+    for row in oldest:
+        if freed >= wanted:
+            break
+        freed, last = freed + row.size, row.n
+    if last is not None:
+        _PRUNE_BODIES.run(tx, [{"pid": pid, "check_id": check_id, "n": last}])
+    return freed
+
+
+def _less(tx: Tx, *, pid: int, check_id: int, n: int) -> int:
+    """Its row says what is left once all bodies up to that one are gone. How many bytes they are."""
+    size = int(_SIZE_UP_TO.rows(tx, pid=pid, check_id=check_id, n=n)[0].size)
+    if size:
+        _LESS.run(tx, [{"of_pid": pid, "of_id": check_id, "size": size}])
+    return size
+
+
+def recount(tx: Tx, pid: int, check_ids: Sequence[int]) -> None:
+    """What the bodies of these checks come to, as they are. None comes meanwhile: their rows are locked first."""
+    locked = sa.select(checks.c.id).where(checks.c.pid == pid, checks.c.id.in_(check_ids)).order_by(checks.c.id)
+    tx.conn.execute(locked.with_for_update(key_share=True)).all()
+    size = sa.select(sa.func.coalesce(sa.func.sum(sa.func.length(ping_bodies.c.body)), 0))
+    size = size.where(ping_bodies.c.pid == checks.c.pid, ping_bodies.c.check_id == checks.c.id)
+    wrong = checks.c.body_bytes != size.scalar_subquery()
+    its = sa.update(checks).where(checks.c.pid == pid, checks.c.id.in_(check_ids), wrong)
+    tx.conn.execute(its.values(body_bytes=size.scalar_subquery()))
 
 
 def _gone_runs(tx: Tx, one: Due, keep: Keep) -> Iterator[int]:
@@ -103,6 +144,26 @@ _OLDEST_RUNS = Prepared(_oldest_runs)
 _PRUNE_PINGS = Prepared(lambda _: sa.delete(pings).where(*_of_check(pings), pings.c.n <= sa.bindparam("n")))
 _PRUNE_BODIES = Prepared(
     lambda _: sa.delete(ping_bodies).where(*_of_check(ping_bodies), ping_bodies.c.n <= sa.bindparam("n"))
+)
+_SIZE_UP_TO = Prepared(
+    lambda _: sa.select(sa.func.coalesce(sa.func.sum(sa.func.length(ping_bodies.c.body)), 0).label("size")).where(
+        *_of_check(ping_bodies), ping_bodies.c.n <= sa.bindparam("n")
+    )
+)
+_OLDEST_BODIES = Prepared(
+    lambda _: (
+        sa.select(ping_bodies.c.n, sa.func.length(ping_bodies.c.body).label("size"))
+        .where(*_of_check(ping_bodies))
+        .order_by(ping_bodies.c.n)
+        .limit(_PIECE)
+    )
+)
+_LESS = Prepared(
+    lambda _: (
+        sa.update(checks)
+        .where(checks.c.pid == sa.bindparam("of_pid"), checks.c.id == sa.bindparam("of_id"))
+        .values(body_bytes=checks.c.body_bytes - sa.bindparam("size"))
+    )
 )
 _PRUNE_RUNS = Prepared(lambda tx: sa.delete(runs).where(*_of_check(runs), among(tx, runs.c.id, "ids")))
 _PRUNE_METRICS = Prepared(

@@ -11,10 +11,12 @@ from heartfly.api.v1.wire_accounts import project_out
 from heartfly.checks import erase_project
 from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError, InvalidValueError
 from heartfly.logs import logger
+from heartfly.pings.bodies import MB, stored_in
 from heartfly.usage.end_of_project import remove_usage
 from heartfly.web.keys import OVERLAPS, one_of
 from heartfly.web.request import FOR_ADMINS, FOR_OWNERS, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
+from heartfly.web.traffic_words import size
 
 log = logger("heartfly.web")
 
@@ -106,6 +108,8 @@ async def _page(
     api = request.api
     async with api.database.read() as read:
         row = await queries.project_of(read, request.project.pid)
+        stored = await stored_in(read, request.project.pid)
+    most = api.settings.limits.bodies_mb * MB
     its = project_out(row, sealer=api.sealer, now=api.clock.now())
     name, zone, creates = values or (its.name, its.zone, its.create_by_ping)
     creates, both = its.create_by_ping if creates is None else creates, []
@@ -125,6 +129,9 @@ async def _page(
         errors=errors or {},
         overlaps=OVERLAPS,
         base_url=api.base_url,
+        stored=size(stored) if stored else "",
+        most=size(most) if most else "",
+        is_full=0 < most < stored,
     )
 
 

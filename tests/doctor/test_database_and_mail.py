@@ -33,6 +33,7 @@ from tests.notify.conftest import mail_settings
 from tests.notify.post_office import PostOffice
 from tests.notify.receivers import SmtpScript
 from tests.sim_clock import SimClock
+from tests.world import make_world
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +85,27 @@ async def test_it_says_what_is_demanded_of_people_and_how_many_have_it(
     assert "a password is enough (accounts.second_step); 2 of 3 have a second step or a passkey" == told[0].found
     assert "more than a password is demanded of everybody" in told[1].found
     assert "2 of 3 have a second step or a passkey, and 1 can do nothing until it is set up" in told[1].found
+
+
+async def test_a_project_that_says_nearly_too_much_is_told_of(
+    db: Database, settings: Settings, clock: SimClock, ids: IdSource
+) -> None:
+    world = await make_world(db, ids, clock.now())
+    check = await world.check(clock.now())
+
+    async def found(most_mb: int) -> tuple[Level, str]:
+        limits = structs.replace(settings.limits, bodies_mb=most_mb)
+        one = (await findings(structs.replace(settings, limits=limits), clock))["bodies"]
+        return one.level, one.found
+
+    assert (OK, "0 projects with what pings said, at most 0.0 MB in one, of 1 MB (limits.bodies_mb)") == await found(1)
+    await world.ping(check, clock.now(), body=bytes(950_000))
+
+    assert WARNING is (await found(1))[0]
+    assert (OK, "1 project with what pings said, at most 0.9 MB in one, of 2 MB (limits.bodies_mb)") == await found(2)
+    assert (OK, "1 project with what pings said, at most 0.9 MB in one; there is no bound (limits.bodies_mb)") == (
+        await found(0)
+    )
 
 
 async def test_it_is_told_when_it_was_restored(db: Database, settings: Settings, clock: SimClock) -> None:

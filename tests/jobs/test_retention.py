@@ -20,6 +20,7 @@ from heartfly.db.models import (
     audit,
     blind_intervals,
     check_days,
+    checks,
     deliveries,
     flips,
     job_runs,
@@ -134,6 +135,24 @@ async def test_what_pings_said_goes_sooner_than_they_do(world: World, shop: Work
 
     kept = await world._all(sa.select(ping_bodies.c.n).where(ping_bodies.c.check_id == check.id))
     assert ([3, 4], 4) == (sorted(row.n for row in kept), len(await world.pings_of(check)))
+
+
+async def test_what_bodies_come_to_is_told_anew_also_of_those_that_nobody_had_counted(
+    world: World, shop: Workshop
+) -> None:
+    check = await world.check(T0, grace=300 * DAY)
+    for day in range(4):
+        await world.ping(check, T0 + day * DAY, body=b"x" * (10 + day))
+
+    def spoil(tx: Tx) -> None:
+        tx.conn.execute(sa.update(checks).where(checks.c.id == check.id).values(body_bytes=5))
+
+    await world.db.write(spoil)
+
+    assert {"bodies": 2} == await swept(shop, T0 + 32 * DAY - MINUTE)
+
+    (row,) = await world._all(sa.select(checks.c.body_bytes).where(checks.c.id == check.id))
+    assert 12 + 13 == row.body_bytes
 
 
 async def test_alerts_go_with_whatever_carried_them_but_not_while_somebody_waits(world: World, shop: Workshop) -> None:

@@ -22,6 +22,7 @@ from heartfly.db.migrate import HEAD
 from heartfly.db.models import ping_bodies
 from heartfly.db.room import Room
 from heartfly.pings.apply import PingApplier
+from heartfly.pings.bodies import Bodies
 from heartfly.pings.rate import RateLimiter
 from heartfly.vitals.readiness import Facts, reasons
 from heartfly.vitals.surroundings import MB, Surroundings, Thresholds
@@ -61,7 +62,11 @@ async def test_with_little_room_a_ping_is_stored_and_its_body_is_not(world: Worl
     disk = Disk(500)
     surroundings = around(world.db, disk)
     world.applier = PingApplier(
-        ids=ids, node_id=1, rate=RateLimiter(per_minute=1200), keep=KEEP, keeps_bodies=surroundings.keeps_bodies
+        ids=ids,
+        node_id=1,
+        rate=RateLimiter(per_minute=1200),
+        keep=KEEP,
+        bodies=Bodies(disk_has_room=surroundings.keeps_bodies),
     )
     check = await world.check(T0, filters='{"fail": ["disk on fire"]}')
 
@@ -80,7 +85,11 @@ async def test_what_a_body_says_counts_although_it_is_not_kept(world: World, ids
     surroundings = around(world.db, Disk(1))
     await surroundings.look()
     world.applier = PingApplier(
-        ids=ids, node_id=1, rate=RateLimiter(per_minute=1200), keep=KEEP, keeps_bodies=surroundings.keeps_bodies
+        ids=ids,
+        node_id=1,
+        rate=RateLimiter(per_minute=1200),
+        keep=KEEP,
+        bodies=Bodies(disk_has_room=surroundings.keeps_bodies),
     )
     check = await world.check(T0, gates='[{"metric": "rows", "op": ">=", "value": "10", "level": "fail"}]')
     await world.ping(check, T0 + MINUTE, PingKind.SUCCESS, body=b"rows=3", body_size=6)

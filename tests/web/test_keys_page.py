@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from msgspec import structs
 
 from heartfly.api.native import native_api
 from heartfly.db.database import Database
 from heartfly.db.models import api_keys, projects
 from heartfly.sealing import digest
+from heartfly.web.pages import pages
 from heartfly.web.state import WebState
 from tests.api.door import Door
 from tests.sim_clock import SimClock
@@ -177,3 +180,17 @@ async def test_a_ping_key_that_is_rotated_twice_by_the_same_page_is_rotated_once
     async with db.read() as read:
         row = (await read.execute(sa.select(projects).where(projects.c.slug == "main"))).one()
     assert digest(old) == row.old_ping_key_hash
+
+
+async def test_the_project_is_told_how_much_of_what_its_pings_said_is_kept(town: Town, web: WebState) -> None:
+    owner = await town.owner()
+    assert "Nothing is kept yet of at most 10.0 GB." in (await owner.get(GENERAL)).body.decode()
+    check = await town.world.check(START)
+    await town.world.ping(check, START, body=b"x" * 1_500_000)
+
+    assert "What is kept of it takes 1.50 MB of 10.0 GB." in (await owner.get(GENERAL)).body.decode()
+    for most_mb, told in ((1, "There is no more room"), (0, "What is kept of it takes 1.50 MB.")):
+        limits = structs.replace(web.api.settings.limits, bodies_mb=most_mb)
+        api = replace(web.api, settings=structs.replace(web.api.settings, limits=limits))
+        bounded = await replace(town, served=pages(replace(web, api=api))).owner()
+        assert told in (await bounded.get(GENERAL)).body.decode()

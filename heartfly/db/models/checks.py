@@ -68,6 +68,7 @@ checks = Table(
     Column("unverified_in_row", Integer, nullable=False),
     Column("schedule_error_at", UtcInstant),
     Column("schedule_error", Text),
+    Column("body_bytes", BigInteger, nullable=False, server_default=text("0")),  # of what its pings said, as it is kept
     Column("memory", Text, nullable=False, server_default=""),  # for its tolerance and bounds; JSON, "" when empty
     Column("created_at", UtcInstant, nullable=False),
     Column("updated_at", UtcInstant, nullable=False),
