@@ -66,9 +66,11 @@ from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from heartfly.usage.held_days import HeldDays
 from heartfly.usage.ingest import EventIngest
+from heartfly.usage.kept_events import KeptEvents
 from heartfly.usage.requests import Limits
 from heartfly.vitals.canary import KIND as CANARY
 from heartfly.vitals.canary import Canary, CanaryChannel
+from heartfly.vitals.filling import look_now_and_then
 from heartfly.vitals.gauges import Gauges
 from heartfly.vitals.heartbeat import Heartbeat
 from heartfly.vitals.readiness import Facts
@@ -106,7 +108,8 @@ class App:
             reserve=ground.reserve,
         )
         bodies = Bodies(settings.limits.bodies_mb * MB, self.surroundings.keeps_bodies, count.bodies_dropped.add)
-        self.beside.append(partial(bodies.run, database=database, clock=clock))
+        kept = KeptEvents(settings.limits.events)
+        self.beside.append(partial(look_now_and_then, looks=((bodies, database), (kept, ground.usage)), clock=clock))
         applier = PingApplier(
             ids=ids,
             node_id=ground.node_id,
@@ -124,7 +127,7 @@ class App:
         self.checker = Checker(ground.usage, book, of_limits, clock, count=count.limit_checks.add)
         self.limit_upkeep = LimitUpkeep(ground.usage, of_limits, self.checker, clock, leads=self._leads)
         events = EventApplier(ids, calls=TrackedCalls(of_limits))
-        self.events = EventIngest(ground.usage, events, clock, keep=settings.events_taken)
+        self.events = EventIngest(ground.usage, events, clock, keep=settings.events_taken, kept=kept)
         limits = Limits(
             endpoints=settings.usage.endpoints,
             slow_us=settings.usage.slow_ms * 1_000,

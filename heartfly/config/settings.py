@@ -136,10 +136,12 @@ class Limits(Section, frozen=True):
 
     projects: Count = 1_000
     checks: Count = 20_000
-    """In each project, as are the next three."""
+    """In each project, as are the next four."""
     channels: Count = 500
     bodies_mb: Annotated[int, msgspec.Meta(ge=0)] = 10_000
     """Of what pings said: beyond it, the oldest of a check makes room for its newest. 0: any."""
+    events: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Of usage, as they are kept: beyond it they are refused, and sent again later. 0: any."""
     new_checks_per_minute: Count = 300
     """By pings with `create=1`."""
     events_per_minute: Count = 2_400_000

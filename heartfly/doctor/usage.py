@@ -18,9 +18,11 @@ from heartfly.db.models import dirty_hours, windows
 from heartfly.db.parts import USAGE
 from heartfly.db.snapshots import Place, snapshot
 from heartfly.doctor.finding import Finding, error, ok, warning
+from heartfly.usage.kept_events import fullest
 
 LATE_AFTER = timedelta(hours=1)
 _MOST = 1_000
+_NEARLY = 0.9
 
 
 def look(settings: Settings, now: datetime) -> Finding:
@@ -32,13 +34,13 @@ def look(settings: Settings, now: datetime) -> Finding:
         with snapshot(Place(url, path, USAGE)) as connection:
             if current(connection, USAGE) != USAGE_HEAD:  # of another one nobody knows what its tables say
                 return ok("usage", "not looked at: its schema is not that of this version")
-            return _inside(connection, now)
+            return _inside(connection, now, settings.limits.events)
     except SQLAlchemyError as cause:
         told = str(getattr(cause, "orig", None) or cause).strip().splitlines()
         return error("usage", f"it cannot be read: {told[0]}", "See that it is there and that this user may read it.")
 
 
-def _inside(connection: sa.Connection, now: datetime) -> Finding:
+def _inside(connection: sa.Connection, now: datetime, most: int) -> Finding:
     before = first_id(now - LATE_AFTER)
     late = sa.select(dirty_hours.c.hour).where(dirty_hours.c.seq < before).order_by(dirty_hours.c.hour).limit(_MOST)
     hours = list(connection.execute(late).scalars())
@@ -50,6 +52,10 @@ def _inside(connection: sa.Connection, now: datetime) -> Finding:
     stale = sa.select(day.c.start_at).where(day.c.tier == "day", day.c.stale, folded_long_ago)
     days = list(connection.execute(stale.order_by(day.c.start_at).limit(_MOST)).scalars())
     if not hours and not days:
+        n = fullest(connection)
+        if 0 < most * _NEARLY < n:
+            told = f"a project keeps {n:,} events, of at most {most:,} (limits.events); beyond it they are refused"
+            return warning("usage", told, "Raise limits.events, or keep events for less long: usage.keep_days.")
         return ok("usage", "whatever has come is summed up, or will be within the hour")
     oldest = min(hours + days)
     n = f"{len(hours)} hour{'s' if len(hours) != 1 else ''} and {len(days)} day{'s' if len(days) != 1 else ''}"

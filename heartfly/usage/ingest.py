@@ -21,6 +21,7 @@ from heartfly.db.group_commit import Priority
 from heartfly.errors import OverloadedError
 from heartfly.logs import line
 from heartfly.usage.apply import Batch, EventApplier, Outcome, Refused, Told, counted, hash_of, of_hashes
+from heartfly.usage.kept_events import KeptEvents
 from heartfly.usage.ready import Ready, ready_of
 from heartfly.usage.series import Read, Readings, SeriesApplier
 from heartfly.usage.sources import demand_name, heard_of
@@ -43,13 +44,25 @@ class Unreadable:
 
 
 class EventIngest:
-    def __init__(self, database: Database, applier: EventApplier, clock: Clock, *, keep: timedelta) -> None:
-        """`keep`: how long events are kept; what happened before is refused, for its day is closed for good."""
+    def __init__(
+        self,
+        database: Database,
+        applier: EventApplier,
+        clock: Clock,
+        *,
+        keep: timedelta,
+        kept: KeptEvents | None = None,
+    ) -> None:
+        """`keep`: how long events are kept; what happened before is refused, for its day is closed for good.
+
+        `kept`: how many of each project; None: any.
+        """
         self._database = database
         self._applier = applier
         self._series = SeriesApplier(applier)
         self._clock = clock
         self._keep = keep
+        self._kept = kept or KeptEvents()
         self._waiting = 0
 
     def now(self) -> datetime:
@@ -72,9 +85,10 @@ class EventIngest:
         """What became of each, in order, after the commit. `found`: what JSON held (core.events.read), or Unreadable,
         or an event that was made already (`plain`); or events by column.
 
-        OverloadedError: nothing was stored. What is sent again is told as a duplicate. `source`: who
-        sends them, if he says so (InvalidValueError: he cannot be called so). `dry_run`: what would become of them;
-        nothing is stored. `beside`: they may be so large that to look at them is a thread's work.
+        OverloadedError: nothing was stored, as the project keeps what it may, or too much waits. What is sent again is
+        told as a duplicate. `source`: who sends them, if he says so (InvalidValueError: he cannot be called so).
+        `dry_run`: what would become of them; nothing is stored. `beside`: they may be so large that to look at them is
+        a thread's work.
         """
         source, now = demand_name(source), self._clock.now()
         work = self._looked_at
@@ -99,15 +113,16 @@ class EventIngest:
 
     async def take_readings(self, pid: int, reads: Sequence[Read], *, wire: str) -> list[Told | None]:
         """What became of each, in order, after the commit; None of what tells nothing new. As `take`."""
-        self._database.demand_room()
+        self._demand_room(pid)
         item = Readings(pid, wire, self._clock.now(), reads)
         told: list[Told | None] = await self._database.submit(self._series.apply, item, priority=Priority.BULK)
+        self._kept.took(pid, told)
         line("readings", pid=pid, wire=wire, n=len(told), outcomes=_outcomes([one for one in told if one is not None]))
         return told
 
     async def _committed(self, batch: Batch) -> list[Told]:
         """The queue counts batches; what they hold is bounded here, for a few large ones would fill the memory."""
-        self._database.demand_room()
+        self._demand_room(batch.pid)
         sizes = map(_size, batch.items) if batch.ready is None else map(len, batch.ready.properties)
         weight = _OVERHEAD * len(batch.items) + sum(sizes)
         if self._waiting and self._waiting + weight > MAX_WAITING:
@@ -117,7 +132,12 @@ class EventIngest:
             told: list[Told] = await self._database.submit(self._applier.apply, batch, priority=Priority.BULK)
         finally:
             self._waiting -= weight
+        self._kept.took(batch.pid, told)
         return told
+
+    def _demand_room(self, pid: int) -> None:
+        self._database.demand_room()
+        self._kept.demand_room(pid)
 
     def _looked_at(
         self, found: Sequence[Any] | EventColumns, now: datetime

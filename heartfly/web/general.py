@@ -13,6 +13,7 @@ from heartfly.errors import ChangedMeanwhileError, ConflictError, HeartflyError,
 from heartfly.logs import logger
 from heartfly.pings.bodies import MB, stored_in
 from heartfly.usage.end_of_project import remove_usage
+from heartfly.usage.kept_events import kept_in
 from heartfly.web.keys import OVERLAPS, one_of
 from heartfly.web.request import FOR_ADMINS, FOR_OWNERS, PageRequest, rev_of_form
 from heartfly.web.sign_in import to
@@ -109,6 +110,10 @@ async def _page(
     async with api.database.read() as read:
         row = await queries.project_of(read, request.project.pid)
         stored = await stored_in(read, request.project.pid)
+    kept, most_events = 0, api.settings.limits.events
+    if most_events:
+        async with api.usage.read() as read:
+            kept = await kept_in(read, request.project.pid)
     most = api.settings.limits.bodies_mb * MB
     its = project_out(row, sealer=api.sealer, now=api.clock.now())
     name, zone, creates = values or (its.name, its.zone, its.create_by_ping)
@@ -132,6 +137,8 @@ async def _page(
         stored=size(stored) if stored else "",
         most=size(most) if most else "",
         is_full=0 < most < stored,
+        kept_events=kept,
+        most_events=most_events,
     )
 
 

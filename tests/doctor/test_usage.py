@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from msgspec import structs
 
 from heartfly.config import Data, Settings
 from heartfly.config import Database as DatabaseSettings
+from heartfly.config.settings import Limits
 from heartfly.db.database import Database
 from heartfly.db.ids import first_id
 from heartfly.db.models import dirty_hours, windows
@@ -52,3 +54,19 @@ async def test_a_day_that_waits_for_long_is_told(usage_db: Database, tmp_path: P
     found = usage.look(settings_of(usage_db, tmp_path), NOW)
     assert long_ago is (found.level is Level.WARNING)
     assert long_ago is ("0 hours and 1 day of usage" in found.found)
+
+
+async def test_a_project_that_keeps_nearly_as_many_events_as_it_may_is_told_of(
+    usage_db: Database, tmp_path: Path
+) -> None:
+    base = {"tier": "hour", "end_at": THEN + HOUR, "gen": 1, "ids_sum": bytes(16), "stale": False, "n_events": 46}
+    rows = [base | {"pid": pid, "start_at": THEN + n * HOUR} for pid, n in ((7, 0), (7, 1), (8, 0))]
+    await usage_db.write(lambda tx: tx.conn.execute(sa.insert(windows), rows))
+
+    def found(most: int) -> tuple[Level, str]:
+        one = usage.look(structs.replace(settings_of(usage_db, tmp_path), limits=Limits(events=most)), NOW)
+        return one.level, one.found
+
+    told = "a project keeps 92 events, of at most 100 (limits.events); beyond it they are refused"
+    assert (Level.WARNING, told) == found(100)
+    assert [Level.OK, Level.OK] == [found(most)[0] for most in (103, 0)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import random
 from datetime import UTC, datetime, timedelta
@@ -18,11 +17,10 @@ from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.models import checks, ping_bodies
 from heartfly.pings.apply import PingApplier
-from heartfly.pings.bodies import EVERY, Bodies, fullest, stored_in
+from heartfly.pings.bodies import Bodies, stored_in
 from heartfly.pings.prune import EVERY as PRUNED_EVERY
 from heartfly.pings.prune import recount
 from heartfly.pings.rate import RateLimiter
-from tests.sim_clock import SimClock
 from tests.world import KEEP, World, make_world
 
 pytestmark = pytest.mark.anyio
@@ -219,25 +217,3 @@ async def test_the_log_says_once_that_a_project_is_full_and_once_that_it_is_not(
     assert 2 == len(told)
     assert '"bodies_are_full"' in told[0]
     assert '"bodies_have_room"' in told[1]
-
-
-async def test_it_looks_every_five_minutes_until_it_is_stopped(world: World) -> None:
-    clock, stop = SimClock(T0), asyncio.Event()
-    bodies = bounded(world, 1500)
-    check = await world.check(T0)
-    running = asyncio.ensure_future(bodies.run(stop, world.db, clock))
-    async with asyncio.timeout(60):
-        while not clock.n_asleep:
-            await world.db.write(lambda _: None)
-    other = PingApplier(ids=world.ids, node_id=2, rate=RateLimiter(per_minute=1000), keep=KEEP)
-    await world.db.write(lambda tx: other.apply(tx, [world.request(check, T0, body=KB + KB)]))
-
-    clock.move_to(T0 + EVERY)
-
-    async with asyncio.timeout(60):
-        while not bodies.is_full(world.project.pid):
-            await world.db.write(lambda _: None)
-    async with world.db.read() as read:
-        assert (2000, 1) == await fullest(read)
-    stop.set()
-    await asyncio.wait_for(running, 10)

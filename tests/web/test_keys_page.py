@@ -13,12 +13,14 @@ from msgspec import structs
 
 from heartfly.api.native import native_api
 from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
 from heartfly.db.models import api_keys, projects
 from heartfly.sealing import digest
 from heartfly.web.pages import pages
 from heartfly.web.state import WebState
 from tests.api.door import Door
 from tests.sim_clock import SimClock
+from tests.usage.factory import Plant
 from tests.web.conftest import START, Town
 
 pytestmark = pytest.mark.anyio
@@ -184,13 +186,44 @@ async def test_a_ping_key_that_is_rotated_twice_by_the_same_page_is_rotated_once
 
 async def test_the_project_is_told_how_much_of_what_its_pings_said_is_kept(town: Town, web: WebState) -> None:
     owner = await town.owner()
-    assert "Nothing is kept yet of at most 10.0 GB." in (await owner.get(GENERAL)).body.decode()
+
+    async def bounded(**limits: int) -> str:
+        told = structs.replace(web.api.settings.limits, **limits)
+        api = replace(web.api, settings=structs.replace(web.api.settings, limits=told))
+        browser = await replace(town, served=pages(replace(web, api=api))).owner()
+        return (await browser.get(GENERAL)).body.decode()
+
+    assert (
+        "No ping has said anything yet that is kept; it may take 10.0 GB." in (await owner.get(GENERAL)).body.decode()
+    )
     check = await town.world.check(START)
     await town.world.ping(check, START, body=b"x" * 1_500_000)
 
-    assert "What is kept of it takes 1.50 MB of 10.0 GB." in (await owner.get(GENERAL)).body.decode()
-    for most_mb, told in ((1, "There is no more room"), (0, "What is kept of it takes 1.50 MB.")):
-        limits = structs.replace(web.api.settings.limits, bodies_mb=most_mb)
+    assert "What pings said takes 1.50 MB of 10.0 GB." in (await owner.get(GENERAL)).body.decode()
+    assert "There is no more room" in await bounded(bodies_mb=1)
+    assert "What pings said takes 1.50 MB." in await bounded(bodies_mb=0)
+
+
+async def test_the_project_is_told_how_many_events_it_keeps_if_there_is_a_bound(
+    town: Town, web: WebState, clock: SimClock, ids: IdSource
+) -> None:
+    plant = Plant(web.api.usage, clock, ids, pid=town.world.project.pid)
+    await plant.ingest.take(
+        plant.pid,
+        [
+            {"transaction_id": f"e{n}", "event_type": "call", "customer_id": "a", "timestamp": START.isoformat()}
+            for n in range(3)
+        ],
+        wire="native",
+    )
+    await plant.fold()
+
+    async def told(events: int) -> str:
+        limits = structs.replace(web.api.settings.limits, events=events)
         api = replace(web.api, settings=structs.replace(web.api.settings, limits=limits))
-        bounded = await replace(town, served=pages(replace(web, api=api))).owner()
-        assert told in (await bounded.get(GENERAL)).body.decode()
+        return (await (await replace(town, served=pages(replace(web, api=api))).owner()).get(GENERAL)).body.decode()
+
+    assert "3 events of at most 1,000 are kept" in await told(1000)
+    assert "New ones are refused" not in await told(4)
+    assert "New ones are refused until there is room" in await told(3)
+    assert "events of at most" not in await told(0)
