@@ -52,9 +52,9 @@ def _inside(connection: sa.Connection, now: datetime, most: int) -> Finding:
     stale = sa.select(day.c.start_at).where(day.c.tier == "day", day.c.stale, folded_long_ago)
     days = list(connection.execute(stale.order_by(day.c.start_at).limit(_MOST)).scalars())
     if not hours and not days:
-        n = fullest(connection)
-        if 0 < most * _NEARLY < n:
-            told = f"a project keeps {n:,} events, of at most {most:,} (limits.events); beyond it they are refused"
+        kept = fullest(connection)
+        if 0 < most * _NEARLY < kept:
+            told = f"a project keeps {kept:,} events, of at most {most:,} (limits.events); beyond it they are refused"
             return warning("usage", told, "Raise limits.events, or keep events for less long: usage.keep_days.")
         return ok("usage", "whatever has come is summed up, or will be within the hour")
     oldest = min(hours + days)

@@ -110,10 +110,10 @@ async def _page(
     async with api.database.read() as read:
         row = await queries.project_of(read, request.project.pid)
         stored = await stored_in(read, request.project.pid)
-    kept, most_events = 0, api.settings.limits.events
+    n_kept, most_events = 0, api.settings.limits.events
     if most_events:
         async with api.usage.read() as read:
-            kept = await kept_in(read, request.project.pid)
+            n_kept = await kept_in(read, request.project.pid)
     most = api.settings.limits.bodies_mb * MB
     its = project_out(row, sealer=api.sealer, now=api.clock.now())
     name, zone, creates = values or (its.name, its.zone, its.create_by_ping)
@@ -137,7 +137,7 @@ async def _page(
         stored=size(stored) if stored else "",
         most=size(most) if most else "",
         is_full=0 < most < stored,
-        kept_events=kept,
+        kept_events=n_kept,
         most_events=most_events,
     )
 
