@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from heartfly.core.pieces import within
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
 from heartfly.db.models import addresses, check_days, check_versions, flips, ping_bodies, pings, run_metrics, runs
 
 PIECE = 1000
-"""Rows in one transaction: a few milliseconds."""
+"""Rows in one transaction: a few milliseconds. Of large bodies fewer."""
 
 _HISTORY = (
     (ping_bodies, "n"),
@@ -47,12 +48,15 @@ def remove_piece(tx: Tx, pid: int, check_id: int) -> bool:
     for table, order in _HISTORY:
         mine = (table.c.pid == pid, table.c.check_id == check_id)
         oldest = sa.select(table.c[order]).where(*mine).order_by(table.c[order]).limit(room)
-        found = tx.conn.execute(oldest).scalars().all()
+        if table is ping_bodies:
+            oldest = oldest.add_columns(sa.func.length(ping_bodies.c.body).label("size"))
+        rows = tx.conn.execute(oldest).all()
+        found = [row[0] for row in (within(rows) if table is ping_bodies else rows)]
         if found:
             # All up to the last one found: rows of run_metrics share a run, of which a few more may go along.
             tx.conn.execute(sa.delete(table).where(*mine, table.c[order] <= found[-1]))
             room -= len(found)
-        if room <= 0:
+        if room <= 0 or len(found) < len(rows):
             return True
     for table in (check_versions, addresses):
         tx.conn.execute(sa.delete(table).where(table.c.pid == pid, table.c.check_id == check_id))

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from heartfly.accounts.sessions import remove_ended
 from heartfly.checks import erase_project
 from heartfly.core.days import Day
+from heartfly.core.pieces import within
 from heartfly.core.volume import MOST_KEPT as COUNTS_KEPT
 from heartfly.core.zones import is_zone
 from heartfly.db.changes import Tx
@@ -145,7 +146,7 @@ async def _histories(work: Work, pid: int, kept: Kept, figures: dict[str, int]) 
             figures["pings"] += gone.pings
             figures["bodies"] += gone.bodies
             figures["runs"] += gone.runs
-            more = gone.runs > 0
+            more = gone.more
         ids = [row.id for row in batch]
         figures["bodies"] += await _all(work, lambda tx, ids=ids: _bodies(tx, pid, ids, work, kept))  # type: ignore[misc]
         await work.write(lambda tx, ids=ids: recount(tx, pid, ids))  # type: ignore[misc]
@@ -160,16 +161,16 @@ async def _next_checks(work: Work, pid: int, after: int) -> Sequence[Any]:
 def _bodies(tx: Tx, pid: int, check_ids: Sequence[int], work: Work, kept: Kept) -> int:
     same = (ping_bodies.c.check_id == pings.c.check_id, ping_bodies.c.n == pings.c.n)
     query = (
-        sa.select(ping_bodies.c.check_id, ping_bodies.c.n)
+        sa.select(ping_bodies.c.check_id, ping_bodies.c.n, sa.func.length(ping_bodies.c.body).label("size"))
         .join(pings, sa.and_(ping_bodies.c.pid == pings.c.pid, *same))
         .where(ping_bodies.c.pid == pid, ping_bodies.c.check_id.in_(check_ids))
         .where(pings.c.received_at < work.now - kept.bodies)
         .limit(PIECE)
     )
-    found = tx.conn.execute(query).all()
+    found = within(tx.conn.execute(query))
     if not found:
         return 0
-    named = sa.tuple_(ping_bodies.c.check_id, ping_bodies.c.n).in_([tuple(row) for row in found])
+    named = sa.tuple_(ping_bodies.c.check_id, ping_bodies.c.n).in_([(row.check_id, row.n) for row in found])
     return tx.conn.execute(sa.delete(ping_bodies).where(ping_bodies.c.pid == pid, named)).rowcount
 
 

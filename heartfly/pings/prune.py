@@ -14,13 +14,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.core.pieces import MOST_BYTES, within
 from heartfly.db.changes import Tx
 from heartfly.db.models import checks, flips, ping_bodies, pings, run_metrics, runs
 from heartfly.db.prepared import Prepared, among
 
 EVERY = 100
 _PIECE = 2 * EVERY
-"""Runs that are looked at in one go: more than come meanwhile, so that a backlog shrinks."""
+"""Runs, and bodies, that are looked at in one go: more than come meanwhile, so that a backlog shrinks."""
+_PINGS = 500
+_ANY = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,22 +54,32 @@ class Pruned:
     runs: int
     bytes: Mapping[int, int]
     """Of bodies, by project."""
+    more: bool
+    """There may be."""
 
 
 def prune(tx: Tx, due: Sequence[Due], keep: Keep) -> Pruned:
     """Of each check one piece; how many rows went."""
-    old = [{"pid": one.pid, "check_id": one.check_id, "n": one.n_pings - keep.pings} for one in due]
-    n_pings, n_runs, n_bytes = _PRUNE_PINGS.run(tx, old), 0, Counter[int]()
-    for its in old:
-        n_bytes[its["pid"]] += _less(tx, **its)
-    n_bodies = _PRUNE_BODIES.run(tx, old)
+    n_pings = n_bodies = n_runs = 0
+    n_bytes, more, room = Counter[int](), False, MOST_BYTES
     for one in due:
+        last = one.n_pings - keep.pings
+        n_gone = _PRUNE_PINGS.run(tx, [{"pid": one.pid, "check_id": one.check_id, "n": last}])
+        bodies = _OLDEST_BODIES.rows(tx, pid=one.pid, check_id=one.check_id, until=last)
+        light = within(bodies, most=room)
+        _remove(tx, one.pid, one.check_id, light)
+        size = sum(row.size for row in light)
+        n_bytes[one.pid], room = n_bytes[one.pid] + size, room - size
+        if size:
+            _LESS.run(tx, [{"of_pid": one.pid, "of_id": one.check_id, "size": size}])
         gone = list(_gone_runs(tx, one, keep))
         if gone:
             mine = [{"pid": one.pid, "check_id": one.check_id, "ids": gone}]
             _PRUNE_METRICS.run(tx, mine)
             n_runs += _PRUNE_RUNS.run(tx, mine)
-    return Pruned(n_pings, n_bodies, n_runs, n_bytes)
+        n_pings, n_bodies = n_pings + n_gone, n_bodies + len(light)
+        more = more or bool(gone) or n_gone == _PINGS or len(light) < len(bodies) or len(light) == _PIECE
+    return Pruned(n_pings, n_bodies, n_runs, n_bytes, more)
 
 
 def remove_bodies(tx: Tx, pid: int, check_id: int, wanted: int) -> int:
@@ -74,23 +87,19 @@ def remove_bodies(tx: Tx, pid: int, check_id: int, wanted: int) -> int:
 
     Its row is the caller's to write. No more than a piece goes: what is too much still, goes with what comes next.
     """
-    oldest, freed = _OLDEST_BODIES.rows(tx, pid=pid, check_id=check_id), 0
-    last = None
-    for row in oldest:
+    freed, oldest = 0, list[Any]()
+    for row in within(_OLDEST_BODIES.rows(tx, pid=pid, check_id=check_id, until=_ANY)):
         if freed >= wanted:
             break
-        freed, last = freed + row.size, row.n
-    if last is not None:
-        _PRUNE_BODIES.run(tx, [{"pid": pid, "check_id": check_id, "n": last}])
+        freed += row.size
+        oldest.append(row)
+    _remove(tx, pid, check_id, oldest)
     return freed
 
 
-def _less(tx: Tx, *, pid: int, check_id: int, n: int) -> int:
-    """Its row says what is left once all bodies up to that one are gone. How many bytes they are."""
-    size = int(_SIZE_UP_TO.rows(tx, pid=pid, check_id=check_id, n=n)[0].size)
-    if size:
-        _LESS.run(tx, [{"of_pid": pid, "of_id": check_id, "size": size}])
-    return size
+def _remove(tx: Tx, pid: int, check_id: int, oldest: Sequence[Any]) -> None:
+    if oldest:
+        _PRUNE_BODIES.run(tx, [{"pid": pid, "check_id": check_id, "n": oldest[-1].n}])
 
 
 def recount(tx: Tx, pid: int, check_ids: Sequence[int]) -> None:
@@ -141,19 +150,22 @@ def _oldest_runs(_: Tx) -> sa.Select[Any]:
 
 
 _OLDEST_RUNS = Prepared(_oldest_runs)
-_PRUNE_PINGS = Prepared(lambda _: sa.delete(pings).where(*_of_check(pings), pings.c.n <= sa.bindparam("n")))
+
+
+def _prune_pings(_: Tx) -> sa.Delete:
+    """Of those up to that one the first few: who keeps fewer from now on has many to remove."""
+    first = sa.select(sa.func.min(pings.c.n)).where(*_of_check(pings)).scalar_subquery()
+    return sa.delete(pings).where(*_of_check(pings), pings.c.n <= sa.bindparam("n"), pings.c.n < first + _PINGS)
+
+
+_PRUNE_PINGS = Prepared(_prune_pings)
 _PRUNE_BODIES = Prepared(
     lambda _: sa.delete(ping_bodies).where(*_of_check(ping_bodies), ping_bodies.c.n <= sa.bindparam("n"))
-)
-_SIZE_UP_TO = Prepared(
-    lambda _: sa.select(sa.func.coalesce(sa.func.sum(sa.func.length(ping_bodies.c.body)), 0).label("size")).where(
-        *_of_check(ping_bodies), ping_bodies.c.n <= sa.bindparam("n")
-    )
 )
 _OLDEST_BODIES = Prepared(
     lambda _: (
         sa.select(ping_bodies.c.n, sa.func.length(ping_bodies.c.body).label("size"))
-        .where(*_of_check(ping_bodies))
+        .where(*_of_check(ping_bodies), ping_bodies.c.n <= sa.bindparam("until"))
         .order_by(ping_bodies.c.n)
         .limit(_PIECE)
     )
