@@ -15,6 +15,7 @@ from typing import Any
 WHOLE = (
     "heartfly/core/*.py",
     "heartfly/monitor/*.py",
+    "heartfly/net/*.py",
     "heartfly/notify/outbox.py",
     "heartfly/notify/dispatch.py",
     "heartfly/db/group_commit.py",

@@ -17,10 +17,17 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-ROOMS = {"core", "monitor", "notify", "db", "pings"}
-OF_OTHERS = {"calls/test_call_tally.py", "usage/test_litellm_prices.py", "usage/test_prices.py"}
-"""They go through rules of the core from its door: lists of prices as files are, and lanes as events fill them."""
-AS_WELL_BY_OTHERS = {"test_check_machine.py", "test_cron_zones.py"}
+ROOMS = {"core", "monitor", "net", "notify", "db", "pings"}
+OF_OTHERS = {
+    "calls/test_call_tally.py",
+    "doctor/test_proxy.py",
+    "test_config.py",
+    "usage/test_litellm_prices.py",
+    "usage/test_prices.py",
+}
+"""They go through a measured room from its door: lists of prices as files are, lanes as events fill them, and a forward
+proxy as it is set and as it is looked for."""
+AS_WELL_BY_OTHERS = {"test_check_machine.py", "test_cron_zones.py", "test_net_ssrf.py"}
 """They go the ways that the rest of their room goes, thousands of times."""
 _STARTS_IT = "COVERAGE_PROCESS_START"
 _here = Path(__file__).parent
@@ -32,7 +39,7 @@ class Measuring:
         self._coverage, self._config = started, os.environ.get(_STARTS_IT)
         self._runs = started is not None
         if started is not None:
-            _load_whole("heartfly.core", "heartfly.monitor")
+            _load_whole("heartfly.core", "heartfly.monitor", "heartfly.net")
 
     @property
     def is_on(self) -> bool:

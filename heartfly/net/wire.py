@@ -20,6 +20,8 @@ from heartfly.net.failures import RequestFailed
 from heartfly.net.proxy import Proxy
 from heartfly.net.tunnel import Answer
 
+_CLOSED = "the connection was closed"
+
 
 class Reading(Protocol):
     """What is made of the bytes that come back."""
@@ -153,10 +155,13 @@ class Wire(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         try:
             inner = await loop.start_tls(self._transport, self, tls, server_hostname=self._host)
-        except OSError as error:
-            raise RequestFailed(f"{self._host}: TLS: {_words(error)}") from error
-        if inner is None or self._ended:  # asyncio tells so of some connections that end in the handshake
-            raise RequestFailed(f"{self._host}: TLS: the connection was closed")
+        except (OSError, TypeError) as error:
+            # Inside TLS with the proxy asyncio, before Python 3.13, stumbles over whatever fails, and tells that.
+            why = error if isinstance(error, OSError) else error.__context__
+            raise RequestFailed(f"{self._host}: TLS: {_words(why)}") from error
+        # Of some connections that end in the handshake neither loop tells, and what is written then goes nowhere.
+        if inner is None or inner.is_closing() or self._ended:
+            raise RequestFailed(f"{self._host}: TLS: {_CLOSED}")
         self._transport = inner
 
     def _end(self, *, broke: bool) -> None:
@@ -170,7 +175,8 @@ class Wire(asyncio.Protocol):
             self._done.set_result(None)
 
 
-def _words(error: OSError) -> str:
+def _words(error: BaseException | None) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate was refused ({error.verify_message})"
-    return str(getattr(error, "reason", None) or error.strerror or error or "the connection was closed")
+    # Each loop has errors of its own without a word.
+    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error or "") or _CLOSED

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from heartfly.net.pools import POOL_SIZE, HostPools
+from heartfly.net.pools import PATIENCE_S, POOL_SIZE, HostPools
 
 pytestmark = pytest.mark.anyio
 
@@ -23,8 +23,8 @@ class Pool:
         self.closed.set()
 
 
-def pools(*, per_host: int = 30, idle_s: float = 60.0) -> HostPools[Pool]:
-    return HostPools(Pool, per_host=per_host, idle_s=idle_s)
+def pools(*, per_host: int = 30, idle_s: float = 60.0, patience_s: float = PATIENCE_S) -> HostPools[Pool]:
+    return HostPools(Pool, per_host=per_host, idle_s=idle_s, patience_s=patience_s)
 
 
 async def test_no_pool_has_more_users_than_connections() -> None:
@@ -91,6 +91,22 @@ async def test_who_gives_up_waiting_takes_no_place_from_those_behind(*, called: 
     assert [1, 2] == served
     async with them.lease("a"):
         assert {"a": 1} == them.open_pools()
+    await them.aclose()
+
+
+async def test_who_is_not_answered_makes_room_while_there_is_some_for_those_who_wait_long() -> None:
+    them = pools(per_host=1, patience_s=0.01)
+
+    async def come_third() -> None:
+        async with them.lease("a"):
+            pass
+
+    async with them.lease("a"), them.lease("a"):  # the second came in when the first had waited so long
+        third = asyncio.create_task(come_third())
+        async with them.lease("b"), them.lease("b"):  # by now the second at "a" has, too
+            assert not third.done()
+
+    await third
     await them.aclose()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import trustme
 
@@ -51,4 +53,17 @@ async def test_a_receiver_that_speaks_no_tls_is_told_apart() -> None:
         failed = await failure(http, server.url().replace("http:", "https:"))
 
     assert str(failed).startswith("127.0.0.1: TLS: ")
+    assert (False, False) == (failed.ambiguous, failed.permanent)
+
+
+async def test_a_receiver_that_hangs_up_in_the_handshake_is_told_in_words() -> None:
+    async def leaves(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(leaves, "127.0.0.1", 0) as server, outgoing() as http:
+        failed = await failure(http, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+
+    assert str(failed) in {
+        f"127.0.0.1: TLS: {words}" for words in ("the connection was closed", "Connection reset by peer")
+    }
     assert (False, False) == (failed.ambiguous, failed.permanent)
