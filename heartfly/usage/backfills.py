@@ -287,14 +287,16 @@ def _put_back(tx: Tx, scope: Scope, row: Any, *, actor: Actor, at: datetime, ids
     times = [*_times_of(tx, scope, run), *_times(tx, backfill_events, scope.of_set(), _coming())]
     demand_unsealed(tx, pid, times)
     b, c = backfill_events.c, event_corrections.c
+    # Of one that was erased since the id stays known.
+    counts = sa.exists().where(events.c.pid == b.pid, events.c.id == b.event_id).correlate(backfill_events)
+    new = sa.select(b.id_hash).where(scope.of_set(), b.outcome == Outcome.ADDED.value, counts)
+    tx.conn.execute(sa.delete(event_ids).where(event_ids.c.pid == pid, event_ids.c.id_hash.in_(new)))
     came = sa.select(b.event_id).where(scope.of_set(), _coming())
     tx.conn.execute(sa.delete(events).where(events.c.pid == pid, events.c.id.in_(came)))
     was = sa.select(c.pid, c.event_id, *(c[name] for name in CONTENT)).where(c.pid == pid, c.id == run)
     tx.conn.execute(sa.insert(events).from_select(["pid", "id", *CONTENT], was))
     undone = sa.update(event_corrections).where(c.pid == pid, c.id == run)
     tx.conn.execute(undone.values(undone_at=at, undone_by=actor.name))
-    new = sa.select(b.id_hash).where(scope.of_set(), b.outcome == Outcome.ADDED.value)
-    tx.conn.execute(sa.delete(event_ids).where(event_ids.c.pid == pid, event_ids.c.id_hash.in_(new)))
     mark(tx, pid, times, seq=ids.next(at))
 
 

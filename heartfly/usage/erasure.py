@@ -126,7 +126,7 @@ def _former(tx: Tx, pid: int, customer_id: int) -> int:
         tx.conn.execute(sa.delete(event_corrections).where(c.pid == pid, c.event_id == row.event_id, c.id == row.id))
     in_sets = sa.select(b.backfill_id, b.id, b.event_id).where(b.pid == pid, b.subject_id.in_(his))
     sent = tx.conn.execute(in_sets.limit(_PIECE)).all()
-    forget_conflicts(tx, pid, {row.event_id for row in sent} - {None})
+    forget_conflicts(tx, pid, {row.event_id for row in [*corrected, *sent]} - {None})
     for one in sent:
         tx.conn.execute(
             sa.delete(backfill_events).where(b.pid == pid, b.backfill_id == one.backfill_id, b.id == one.id)

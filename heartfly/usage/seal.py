@@ -94,6 +94,9 @@ async def remove_old(
     gone.intake = await _all(usage, lambda tx: _intake(tx, pid, before))
     await _all(usage, lambda tx: _corrections(tx, pid, before))
     await _all(usage, lambda tx: _sent_into_sets(tx, pid, before))
+    last: int | None = 0
+    while last is not None:
+        last = await usage.write(lambda tx, last=last: _against_nothing(tx, pid, before, last), priority=Priority.BULK)  # type: ignore[misc]
     return gone
 
 
@@ -214,8 +217,21 @@ def _sent_into_sets(tx: Tx, pid: int, before: datetime) -> int:
     return len(found)
 
 
+def _against_nothing(tx: Tx, pid: int, before: datetime, after: int) -> int | None:
+    """What came then and contradicts events that are nowhere: those of a customer who was erased are known for ever.
+
+    Up to which one it has looked; None: there are no more.
+    """
+    hold_events(tx, pid)
+    c = event_conflicts.c
+    old = sa.select(c.id, c.event_id).where(c.pid == pid, c.id > after, c.id < first_id(before))
+    found = tx.conn.execute(old.order_by(c.id).limit(PIECE)).all()
+    forget_conflicts(tx, pid, {row.event_id for row in found})
+    return found[-1].id if found else None
+
+
 def forget_conflicts(tx: Tx, pid: int, numbers: Collection[int]) -> None:
-    """What contradicted those of these events that are nowhere any more: their set was reverted, and its rows go."""
+    """What contradicted those of these events that are nowhere any more."""
     if not numbers:
         return
     c = event_corrections.c

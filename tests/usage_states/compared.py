@@ -17,9 +17,13 @@ import sqlalchemy as sa
 
 from heartfly.core.windows import Size
 from heartfly.db.models import (
+    aliases,
+    backfill_events,
+    customers,
     dead_letters,
     dirty_hours,
     event_conflicts,
+    event_corrections,
     event_ids,
     events,
     intake,
@@ -44,7 +48,16 @@ _EVENTS = (
     .join(_subjects, sa.and_(_subjects.c.pid == events.c.pid, _subjects.c.id == events.c.subject_id))
     .join(_types, sa.and_(_types.c.pid == events.c.pid, _types.c.id == events.c.type_id))
 )
-_CONFLICTS = sa.select(event_conflicts.c.transaction_id)
+_CONFLICTS = sa.select(event_conflicts.c.transaction_id, event_conflicts.c.subject)
+_STANDING = sa.select(event_corrections.c.transaction_id, event_corrections.c.kind).where(
+    event_corrections.c.undone_at.is_(None)
+)
+_IN_SETS = sa.select(backfill_events.c.transaction_id, usage_names.c.text).join(
+    usage_names, sa.and_(usage_names.c.pid == backfill_events.c.pid, usage_names.c.id == backfill_events.c.subject_id)
+)
+_CALLED = sa.select(customers, aliases.c.text).join(
+    aliases, sa.and_(aliases.c.pid == customers.c.pid, aliases.c.customer_id == customers.c.id)
+)
 _SUMS = (
     sa.select(rollups.c.start_at, meters.c.slug, usage_names.c.text, rollups.c.n, rollups.c.sum)
     .join(
@@ -92,10 +105,13 @@ def dirty_now(house: House) -> set[datetime]:
 
 def compare(house: House, ledger: Ledger, n: int) -> None:
     """`n`: which question it is the turn of, and of which meter."""
-    rows, known, against, letters, came, marks, folded, sums, left, days = house.read(
-        _EVENTS, _N_KNOWN, _CONFLICTS, _N_LETTERS, _INTAKE, _DIRTY, _WINDOWS, _SUMS, _LEFT, _DAYS
-    )
+    rows, known, against, letters, came, marks, folded, sums, left, days, standing, sent, called = house.read(
+        _EVENTS, _N_KNOWN, _CONFLICTS, _N_LETTERS, _INTAKE, _DIRTY, _WINDOWS, _SUMS, _LEFT, _DAYS,
+        _STANDING, _IN_SETS, _CALLED,
+    )  # fmt: skip
     _events(ledger, rows, known[0][0])
+    _of_events(ledger, standing, sent)
+    _customers(ledger, called)
     _came_in(ledger, against, letters[0][0], came)
     must = {row.hour for row in marks}
     assert ledger.dirty == must, f"hours to fold are {_hours(must)}, and should be {_hours(ledger.dirty)}"
@@ -107,6 +123,7 @@ def compare(house: House, ledger: Ledger, n: int) -> None:
     if n % ASKED == 0:
         slugs = sorted(ledger.meters)
         _asked(house, ledger, slugs[n // ASKED % len(slugs)], n // ASKED // len(slugs))
+        _listed(house, ledger, n // ASKED)
 
 
 def compare_all(house: House, ledger: Ledger, n: int) -> None:
@@ -139,11 +156,40 @@ def _events(ledger: Ledger, rows: Sequence[Any], n_known: int) -> None:
     assert len(ledger.events) == n_known, f"{n_known} ids are known, and should be {len(ledger.events)}"
 
 
+def _of_events(ledger: Ledger, corrections: Sequence[Any], sent: Sequence[Any]) -> None:
+    """What was done to them and stands, and what lies in backfills."""
+    stand = Counter((row.transaction_id, row.kind) for row in corrections)
+    events = [*ledger.events.values(), *ledger.former]
+    must = Counter((one.id, each.kind) for one in events for each in one.standing)
+    assert must == stand, f"corrections that stand are {stand}, and should be {must}"
+    there = Counter((row.transaction_id, row.text) for row in sent)
+    here = Counter((one.id, one.content.subject) for it in ledger.sets for one in it.sent.values())
+    assert here == there, f"backfills hold {there}, and should {here}"
+
+
+def _customers(ledger: Ledger, rows: Sequence[Any]) -> None:
+    called = {(row.name, row.uuid, row.text, row.archived_at is not None) for row in rows}
+    must = {(one.name, one.id, name, one.is_archived) for one in ledger.customers for name in one.names}
+    assert must == called, f"customers are called {called}, and should be {must}"
+
+
+def _listed(house: House, ledger: Ledger, n: int) -> None:
+    """Events by whose they are."""
+    counting = [(one, one.now) for one in ledger.events.values() if one.now is not None]
+    nobodys = sorted({now.subject for _, now in counting if ledger.whose(now.subject) is None})
+    unknown = sorted(house.unknown())
+    assert nobodys == unknown, f"names that nobody knows are {unknown}, and should be {nobodys}"
+    if not ledger.customers:
+        return
+    one = ledger.customers[n % len(ledger.customers)]
+    his = [(now.at, event.number, event.id) for event, now in counting if now.subject in one.names]
+    must, told = [id_ for *_, id_ in sorted(his, reverse=True)], house.events_of(one.id)
+    assert must == told, f"events of {one.name} are {told}, and should be {must}"
+
+
 def _came_in(ledger: Ledger, rows: Sequence[Any], letters: int, counts: Sequence[Any]) -> None:
-    against = Counter(row.transaction_id for row in rows)
-    conflicts: Counter[str] = Counter()
-    for (id_, _), n in ledger.n_conflicts.items():
-        conflicts[id_] += n
+    against = Counter((row.transaction_id, row.subject) for row in rows)
+    conflicts = Counter((one.id, one.subject) for one in ledger.conflicts)
     assert conflicts == against, f"conflicts are {against}, and should be {conflicts}"
     assert len(ledger.letters) == letters, f"{letters} letters are kept, and should be {len(ledger.letters)}"
     came = {row.hour: [getattr(row, name) for name in COUNTS] for row in counts}
@@ -186,7 +232,21 @@ def _days(ledger: Ledger, found: Sequence[Any]) -> None:
 
 # --- questions
 
-_KINDS = ("whole", "groups", "hours", "days", "edges", "old edges", "filter", "minutes", "day of groups")
+_KINDS = (
+    "whole",
+    "customers",
+    "groups",
+    "hours",
+    "one customer",
+    "days",
+    "edges",
+    "customers' days",
+    "old edges",
+    "filter",
+    "a customer's edges",
+    "minutes",
+    "day of groups",
+)
 
 
 def _asked(house: House, ledger: Ledger, slug: str, n: int) -> None:
@@ -197,7 +257,18 @@ def _asked(house: House, ledger: Ledger, slug: str, n: int) -> None:
     group_by: tuple[str, ...] = ()
     only: dict[str, frozenset[str | None]] = {}
     span = whole
+    whose: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    known = [one.id for one in [*ledger.customers, *ledger.erased]]
     match kind:
+        case "customers":
+            group_by = ("customer", *keys)
+        case "customers' days":
+            size, group_by, subjects = Size.DAY, ("customer", "subject"), ("acme", "7", *known[:1])
+        case "one customer":
+            whose, subjects = tuple(known[n % len(known) :][:2]) if known else (), ("acme", "globex")
+        case "a customer's edges" if known:
+            span, whose, group_by = (now - 31 * HOUR, now - MICRO), (known[n % len(known)],), ("subject",)
         case "groups":
             group_by = ("subject", *keys)
         case "hours":
@@ -220,20 +291,24 @@ def _asked(house: House, ledger: Ledger, slug: str, n: int) -> None:
     meter = ledger.meters[slug]
     # Where no version holds any more nothing is told at once, whatever was folded there.
     counted = [ledger.counted(slug, part) if meter.counts_within(part) else [] for part in parts]
-    if any(one is None for one in counted):
+    names = _names(ledger, whose, subjects)
+    if any(one is None for one in counted) or {*whose} & {one.id for one in ledger.erased}:
         with pytest.raises(InvalidValueError):
-            house.ask(slug, span, size, group_by, only)
+            house.ask(slug, span, size=size, group_by=group_by, only=only, customers=whose, subjects=subjects)
         return
-    given = house.ask(slug, span, size, group_by, only)
+    given = house.ask(slug, span, size=size, group_by=group_by, only=only, customers=whose, subjects=subjects)
     assert given.edge is None
+    of_them = [[one for one in found or [] if names is None or one.subject in names] for found in counted]
     must = {
         (part, key): told
-        for part, found in zip(parts, counted, strict=True)
-        for key, told in _figures(ledger, slug, part, found or [], group_by, only, now=now).items()
+        for part, found in zip(parts, of_them, strict=True)
+        for key, told in _figures(ledger, slug, part, found, group_by, only, now=now).items()
     }
     there = {}
     for item in given.items:
-        key = tuple([item.subject] if "subject" in group_by else []) + tuple(item.group.values())
+        customer = None if item.customer is None else item.customer.uuid
+        of = {"customer": (customer, item.subject if customer is None else ""), "subject": (item.subject,)}
+        key = tuple(text for name in group_by for text in of.get(name, (item.group.get(name),)))
         value = None if item.value is None else Fraction(item.value, 10**18)
         place = ((item.window.from_at, item.window.to_at), key)
         assert place not in there, f"{slug} tells {place} twice"
@@ -251,6 +326,14 @@ def _asked(house: House, ledger: Ledger, slug: str, n: int) -> None:
         assert seen[2] in here[2], f"{what} is {seen[2]}, and should be {' or '.join(here[2])}"
     upto = min([span[1], now, *(hour for hour in ledger.dirty if hour + HOUR > span[0] and hour < span[1])])
     assert upto == given.complete_up_to, f"{slug} is complete up to {given.complete_up_to}, and should be {upto}"
+
+
+def _names(ledger: Ledger, whose: Sequence[str], subjects: Sequence[str]) -> set[str] | None:
+    """What is asked about is called one of these; None: all is asked about."""
+    his = {name for one in ledger.customers if one.id in whose for name in one.names}
+    if whose:
+        return his.intersection(subjects) if subjects else his
+    return {*subjects} if subjects else None
 
 
 def _parts(span: Span, size: Size, zone: Any, now: datetime) -> Iterator[Span]:
@@ -284,7 +367,10 @@ def _figures(
     wanted = [one for one in found if all(one.group[keys.index(key)] in some for key, some in only.items())]
     alike: dict[tuple[Any, ...], list[Counted]] = {} if group_by else {(): []}
     for one in wanted:
-        key = tuple(one.subject if name == "subject" else one.group[keys.index(name)] for name in group_by)
+        customer = ledger.whose(one.subject)
+        whom = (None, one.subject) if customer is None else (customer.id, "")
+        of = {"customer": whom, "subject": (one.subject,)}
+        key = tuple(text for name in group_by for text in of.get(name) or (one.group[keys.index(name)],))
         alike.setdefault(key, []).append(one)
     if part[1] >= now:
         states = ["open"]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from cryptography.fernet import Fernet
 from sqlalchemy import event
 from typing_extensions import override
 
@@ -22,7 +23,6 @@ from heartfly.api.event_bodies import events_in
 from heartfly.audit.record import Actor
 from heartfly.clock import SystemClock
 from heartfly.core.definitions import meter_from
-from heartfly.core.windows import Size
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
@@ -30,12 +30,16 @@ from heartfly.db.ids import IdSource
 from heartfly.db.models import usage_metadata
 from heartfly.db.parts import USAGE
 from heartfly.db.snapshots import snapshot
-from heartfly.usage import backfills, corrections, meters
+from heartfly.sealing import Sealer
+from heartfly.usage import backfills, corrections, customers, meters
 from heartfly.usage.answers import Answer, answer
 from heartfly.usage.apply import EventApplier, Told
 from heartfly.usage.close_day import Closed, Closer, days_to_close
 from heartfly.usage.compare import Compared, compare
+from heartfly.usage.customer_queries import unknown_subjects
 from heartfly.usage.dirty import mark_folded
+from heartfly.usage.erasure import erase_customer
+from heartfly.usage.event_queries import Wanted, list_events
 from heartfly.usage.folder import Folder
 from heartfly.usage.hands import Hands
 from heartfly.usage.ingest import EventIngest
@@ -44,11 +48,14 @@ from heartfly.usage.question import Question
 from heartfly.usage.rerun import day_that_is_over, foretold
 from heartfly.usage.seal import Gone, remove_old
 from tests.sim_clock import SimClock
-from tests.usage_states.told import KEEP, Definition, Span
+from tests.usage_states.told import KEEP, Backfill, Definition, Span
 
 Result = TypeVar("Result")
 
+Moved = list[tuple[str, str, str]]
+"""Which name was whose: his id, and what people call him."""
 PID = 7
+_SEALER = Sealer([Fernet.generate_key()])
 SOMEBODY = Actor("somebody")
 
 
@@ -77,23 +84,30 @@ class House:
         self._loop = asyncio.new_event_loop()
         self._usage: Mortal | None = None
         self._open()
+        self._main = Database(url=url, data_dir=data_dir, clock=SystemClock())
+        """Where an erasure takes names out of the audit. There is no such project in it: nothing of it is looked at."""
+        self._starts(self._main)
         self._empty = [f"DELETE FROM {table}" for table in reversed(usage_metadata.sorted_tables)]
         self.clock = SimClock(datetime(2026, 1, 1, tzinfo=UTC))
         self.zone = ZoneInfo("UTC")
 
     def _open(self) -> None:
         usage = Mortal(url=self._url, data_dir=self._data_dir, clock=SystemClock(), part=USAGE)
+        self._starts(usage)
+        self._usage = usage
+
+    def _starts(self, database: Database) -> None:
         if not self.on_postgres:
-            event.listen(usage.engine, "connect", _without_flushes)
+            event.listen(database.engine, "connect", _without_flushes)
 
         async def start() -> None:
-            usage.start()
+            database.start()
 
-        self._usage = usage
         self._does(start())
 
     def leave(self) -> None:
         self._does(self.usage.stop())
+        self._does(self._main.stop())
         self._loop.close()
 
     def _does(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -190,9 +204,16 @@ class House:
 
     # --- backfills
 
-    def open_set(self, span: Span, types: Sequence[str], *, replaces: bool) -> str:
+    def open_set(self, it: Backfill) -> str:
         at, oldest = self.clock.now(), self.ingest.oldest()
-        wanted = backfills.Wanted(name="again", from_at=span[0], to_at=span[1], event_types=types, replaces=replaces)
+        wanted = backfills.Wanted(
+            name="again",
+            from_at=it.span[0],
+            to_at=it.span[1],
+            event_types=it.types,
+            customers=it.customers,
+            replaces=it.replaces,
+        )
         return self._does(
             self.usage.write(
                 lambda tx: backfills.open_set(tx, PID, wanted, oldest=oldest, actor=SOMEBODY, at=at, ids=self.ids)
@@ -222,6 +243,52 @@ class House:
             )
         )
 
+    # --- customers
+
+    def create_customer(self, name: str, names: Sequence[str]) -> tuple[str, Moved]:
+        at = self.clock.now()
+        public_id, moved = self._does(
+            self.usage.write(
+                lambda tx: customers.create_customer(
+                    tx, PID, name=name, wanted=names, actor=SOMEBODY, at=at, ids=self.ids
+                )
+            )
+        )
+        return public_id, _moved(moved)
+
+    def edit_customer(self, public_id: str, edit: customers.Edit) -> Moved:
+        at = self.clock.now()
+
+        def work(tx: Tx) -> Moved:
+            return _moved(customers.edit_customer(tx, PID, public_id, edit, actor=SOMEBODY, at=at, ids=self.ids))
+
+        return self._does(self.usage.write(work))
+
+    def erase(self, public_id: str) -> int:
+        at = self.clock.now()
+        return self._does(
+            erase_customer(
+                self.usage, self._main, PID, public_id, rev=None, actor=SOMEBODY, at=at, ids=self.ids, sealer=_SEALER
+            )
+        )
+
+    def events_of(self, public_id: str) -> list[str]:
+        """The ids of his events, as they are listed."""
+
+        async def work() -> list[str]:
+            async with self.usage.read() as read:
+                found = await list_events(read, PID, Wanted(customer=public_id), before=None, limit=10_000)
+            return [one.transaction_id for one in found]
+
+        return self._does(work())
+
+    def unknown(self) -> list[str]:
+        async def work() -> list[str]:
+            async with self.usage.read() as read:
+                return [row.text for row in await unknown_subjects(read, PID, after=None, limit=10_000)]
+
+        return self._does(work())
+
     # --- meters
 
     def version(
@@ -244,13 +311,13 @@ class House:
         at, command = self.clock.now(), meters.unarchive_meter if back else meters.archive_meter
         self._does(self.usage.write(lambda tx: command(tx, PID, slug, rev=None, actor=SOMEBODY, at=at, ids=self.ids)))
 
-    def ask(self, slug: str, span: Span, size: Size | None, group_by: Sequence[str], only: Any) -> Answer:
+    def ask(self, slug: str, span: Span, **asked: Any) -> Answer:
+        """`asked`: as a Question has it."""
+
         async def work() -> Answer:
             async with self.usage.read() as read:
                 stored = await find_meter(read, PID, slug)
-                question = Question(
-                    from_at=span[0], to_at=span[1], size=size, zone=self.zone, group_by=group_by, only=only
-                )
+                question = Question(from_at=span[0], to_at=span[1], zone=self.zone, **asked)
                 return await answer(read, PID, stored, question, now=self.clock.now(), limit=10_000)
 
         return self._does(work())
@@ -299,6 +366,10 @@ class House:
         """The rows of each, all of one instant."""
         with snapshot(self.usage.place) as connection:
             return [connection.execute(query).all() for query in queries]
+
+
+def _moved(moved: Sequence[customers.Moved]) -> Moved:
+    return [(one.alias, one.from_uuid, one.from_name) for one in moved]
 
 
 def _without_flushes(connection: Any, _: object) -> None:

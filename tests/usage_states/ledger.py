@@ -7,7 +7,7 @@ they must show from then on is decided here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -19,12 +19,15 @@ from tests.usage_states.told import (
     KEEP,
     MARGIN,
     Backfill,
+    Conflict,
     Content,
     Correction,
     Counted,
+    Customer,
     DayTold,
     Definition,
     Event,
+    Letter,
     Meter,
     Proved,
     Sent,
@@ -44,11 +47,15 @@ _NAMES = {"accepted": "accepted", "duplicate": "duplicates", "conflict": "confli
 
 @dataclass(frozen=True)
 class Item:
-    """Something that came as an event. `field`: where it shows that it is none, unless its time does before."""
+    """Something that came as an event. `field`: where it shows that it is none, unless its time does before.
+
+    `named`: what it calls the customer; None: nothing.
+    """
 
     id: str
     content: Content
     field: str = ""
+    named: str | None = None
 
 
 class Ledger:
@@ -60,9 +67,12 @@ class Ledger:
         self.n_versions = 0
         self.n_corrections = 0
         self.sets: list[Backfill] = []
-        self.n_conflicts: Counter[tuple[str, int]] = Counter()
-        """By the id and the number of the event that counted then."""
-        self.letters: list[datetime] = []
+        self.former: list[Event] = []
+        """Those of sets that were reverted, and of days that are sealed: what was done to them is kept for a while."""
+        self.customers: list[Customer] = []
+        self.erased: list[Customer] = []
+        self.conflicts: list[Conflict] = []
+        self.letters: list[Letter] = []
         self.intake: dict[datetime, Counter[str]] = {}
         self.meters: dict[str, Meter] = {}
         self.dirty: set[datetime] = set()
@@ -81,13 +91,13 @@ class Ledger:
     def _take(self, item: Item, now: datetime) -> tuple[str, str]:
         content = item.content
         if wrong := self._wrong(item, now):
-            self.letters.append(now)
+            self.letters.append(Letter(now, item.named))
             return "rejected", wrong
         known = self.events.get(item.id)
         if known is not None:
             if known.came.loose == content.loose:
                 return "duplicate", ""
-            self.n_conflicts[known.id, known.number] += 1
+            self.conflicts.append(Conflict(known.id, known.number, content.subject, now))
             return "conflict", ""
         self.n_events += 1
         self.events[item.id] = Event(item.id, self.n_events, now, content, content)
@@ -103,7 +113,7 @@ class Ledger:
 
     def void(self, id_: str) -> bool | str:
         event = self.events.get(id_)
-        if event is None:
+        if event is None or not event.is_kept:
             return "NotFoundError"
         if event.now is None:
             newest = event.newest
@@ -113,7 +123,7 @@ class Ledger:
 
     def amend(self, id_: str, content: Callable[[Content], Content], now: datetime) -> bool | str:
         event = self.events.get(id_)
-        if event is None:
+        if event is None or not event.is_kept:
             return "NotFoundError"
         if event.now is None:
             return "ConflictError"
@@ -145,7 +155,7 @@ class Ledger:
         assert event.now is not None
         self.n_corrections += not run
         number = run or self.n_corrections
-        event.corrections.append(Correction(number, kind, event.now, event.received_at, by_set=run > 0))
+        event.corrections.append(Correction(number, kind, event.now, after, event.received_at, by_set=run > 0))
         self.dirty |= {hour_of(one.at) for one in (event.now, after) if one is not None}
         event.now = after
 
@@ -164,7 +174,7 @@ class Ledger:
         return "ConflictError" if it.state != "open" else [self._send_into(it, item, now) for item in items]
 
     def _send_into(self, it: Backfill, item: Item, now: datetime) -> tuple[str, str]:
-        if wrong := self._wrong(item, now) or it.refused(item.content):
+        if wrong := self._wrong(item, now) or it.refused(item.content, self._subjects_of(it)):
             return "rejected", wrong
         known = it.sent.get(item.id)
         if known is not None:
@@ -177,12 +187,13 @@ class Ledger:
         """How many of its events became what."""
         if it.state != "open":
             return it.counts if it.state == "closed" else "ConflictError"
-        outcomes = {one.id: self._outcome(it, one) for one in it.sent.values()}
+        subjects = self._subjects_of(it)
+        outcomes = {one.id: self._outcome(it, one, subjects) for one in it.sent.values()}
         if not outcomes:
             return "ConflictError"
         stay = {id_ for id_, one in outcomes.items() if one in {"same", "changed"}}
         counting = {one.id: one for one in self.events.values() if one.now is not None}
-        gone = [one for one in counting.values() if one.id not in stay and one.now and it.takes_off(one.now)]
+        gone = [one for one in counting.values() if one.id not in stay and one.now and it.takes_off(one.now, subjects)]
         coming = [one for one in it.sent.values() if outcomes[one.id] in {"added", "changed", "again"}]
         before = [counting[one.id] for one in coming if outcomes[one.id] == "changed"]
         times = {one.now.at for one in gone + before if one.now} | {one.content.at for one in coming}
@@ -194,6 +205,7 @@ class Ledger:
             self._change(event, "replace", None, run=it.run)
         for one in it.sent.values():
             one.outcome = outcomes[one.id]
+            one.of = one.number if one.outcome == "added" else self.events[one.id].number
             if one.outcome == "added":
                 self.events[one.id] = Event(one.id, one.number, one.received_at, one.content, one.content)
             elif one.outcome == "changed":
@@ -207,13 +219,13 @@ class Ledger:
         it.counts = dict(counts) | ({"replaced": len(gone)} if gone else {})
         return it.counts
 
-    def _outcome(self, it: Backfill, one: Sent) -> str:
+    def _outcome(self, it: Backfill, one: Sent, subjects: Collection[str]) -> str:
         event = self.events.get(one.id)
         if event is None:
             return "added"
         if event.now is not None and event.now.exact == one.content.exact:
             return "same"
-        if event.now is not None and it.takes_off(event.now):
+        if event.now is not None and it.takes_off(event.now, subjects):
             return "changed"
         kinds = {each.kind for each in event.standing}
         if event.now is None and "replace" in kinds and "void" not in kinds:
@@ -226,8 +238,9 @@ class Ledger:
         if it.state == "closed":
             if it.span[0] < now - KEEP:
                 return "ConflictError"
-            mine = [(event, one) for event in self.events.values() for one in event.corrections if one.number == it.run]
-            touched = [self.events[one.id] for one in it.coming if one.id in self.events] + [event for event, _ in mine]
+            of = {one.number: one for one in [*self.former, *self.events.values()]}
+            mine = [(event, one) for event in of.values() for one in event.corrections if one.number == it.run]
+            touched = [of[one.of] for one in it.coming if one.of in of] + [event for event, _ in mine]
             later = any(one.number > it.run for event in touched for one in event.standing)
             if later or any(event.now is not None for event, one in mine if one.kind == "replace"):
                 return "ConflictError"
@@ -236,14 +249,86 @@ class Ledger:
                 return "ConflictError"
             self.dirty |= {hour_of(at) for at in times}
             for sent in it.coming:
-                if sent.outcome == "added":
+                event = self.events.get(sent.id)
+                if event is None or event.number != sent.of:
+                    continue  # its day is sealed
+                if sent.outcome == "added" and event.is_kept:  # of what was erased the id stays
+                    self.former.append(event)
                     del self.events[sent.id]
-                else:
-                    self.events[sent.id].now = None
+                event.now = None
             for event, one in mine:
                 self._take_back(event, one)
         it.state = "reverted"
         return True
+
+    def _subjects_of(self, it: Backfill) -> set[str]:
+        """All that its customers are called by now."""
+        meant = [one for one in self.customers if one.names.intersection(it.customers)]
+        return {*it.customers, *(name for one in meant for name in one.names)}
+
+    # --- customers
+
+    def customer_comes(self, name: str, names: Sequence[str]) -> list[tuple[str, str, str]] | str:
+        """Which of the names were whose. His id is told later."""
+        one = Customer(name, set())
+        moved = self._give(one, names)
+        if not isinstance(moved, str):
+            self.customers.append(one)
+        return moved
+
+    def customer_edited(
+        self, one: Customer, add: Sequence[str], remove: Collection[str], *, is_all: bool
+    ) -> list[tuple[str, str, str]] | str:
+        """`is_all`: he is called what is added, and nothing else."""
+        if not is_all and not one.aliases.issuperset(remove):
+            return "InvalidValueError"
+        moved = self._give(one, [name for name in add if name not in one.aliases])
+        if not isinstance(moved, str):
+            one.aliases.difference_update(one.aliases - {*add} if is_all else {*remove} - {*add})
+        return moved
+
+    def _give(self, one: Customer, names: Sequence[str]) -> list[tuple[str, str, str]] | str:
+        if {*names} & {each.id for each in self.customers}:
+            return "ConflictError"
+        had = {name: each for each in self.customers for name in each.aliases}
+        for name in names:
+            if name in had:
+                had[name].aliases.discard(name)
+            one.aliases.add(name)
+        return [(name, had[name].id, had[name].name) for name in dict.fromkeys(names) if name in had]
+
+    def whose(self, subject: str) -> Customer | None:
+        return next((one for one in self.customers if subject in one.names), None)
+
+    def erase(self, one: Customer) -> int:
+        """How many of his events there were."""
+        names, n, numbers = one.names, 0, set[int]()
+        for event in [*self.events.values(), *self.former]:
+            before = len(event.corrections)
+            if event.now is not None and event.now.subject in names:
+                n += 1
+                self.dirty.add(hour_of(event.now.at))
+                event.now, event.corrections = None, []
+                numbers.add(event.number)
+            event.corrections = [each for each in event.corrections if not _names(each, names)]
+            numbers |= {event.number} if len(event.corrections) < before else set()
+        for it in self.sets:
+            for sent in [each for each in it.sent.values() if each.content.subject in names]:
+                del it.sent[sent.id]
+                numbers.add(sent.number)
+            it.customers = tuple(dict.fromkeys(one.id if each in names else each for each in it.customers))
+        self.conflicts = [
+            each
+            for each in self.conflicts
+            if each.subject not in names and (each.number not in numbers or self._keeps(each.number))
+        ]
+        self.letters = [each for each in self.letters if each.named not in names]
+        self.customers.remove(one)
+        self.erased.append(one)
+        return n
+
+    def _keeps(self, number: int) -> bool:
+        return any(each.number == number and each.is_kept for each in [*self.events.values(), *self.former])
 
     # --- meters
 
@@ -387,25 +472,33 @@ class Ledger:
             self.sealed |= {hour for hour in self.shown if _in(hour, told.span)}
             for one in [one for one in self.events.values() if one.now is not None and _in(one.now.at, told.span)]:
                 gone["events"] += 1
-                self._forget(one.id)
+                self._forget(one)
+                self.former.append(one)
                 one.now = None
-        self.letters = [at for at in self.letters if _ms(at) >= _ms(before)]
+        self.letters = [one for one in self.letters if _ms(one.received_at) >= _ms(before)]
         self.intake = {hour: counts for hour, counts in self.intake.items() if hour >= hour_of(before)}
-        for one in list(self.events.values()):
+        for one in [*self.events.values(), *self.former]:
             left = [each for each in one.corrections if each.before.at >= hour_of(before)]
-            if one.now is None and not left:
-                self._forget(one.id)
+            if one.is_kept and one.now is None and not left:  # the ids of what was erased are known for ever
+                self._forget(one)
             one.corrections = left
         for it in self.sets:
             for sent in [one for one in it.sent.values() if one.content.at < hour_of(before)]:
                 del it.sent[sent.id]
-                if all(one.number != sent.number for one in self.events.values()):
-                    self.n_conflicts.pop((sent.id, sent.number), None)
+                if not self._keeps(sent.number):
+                    self._forget_conflicts(sent.number)
+        self.conflicts = [
+            one for one in self.conflicts if self._keeps(one.number) or _ms(one.received_at) >= _ms(before)
+        ]
         return gone
 
-    def _forget(self, id_: str) -> None:
-        event = self.events.pop(id_)
-        self.n_conflicts.pop((id_, event.number), None)
+    def _forget(self, event: Event) -> None:
+        if self.events.get(event.id) is event:
+            del self.events[event.id]
+        self._forget_conflicts(event.number)
+
+    def _forget_conflicts(self, number: int) -> None:
+        self.conflicts = [one for one in self.conflicts if one.number != number]
 
     # --- what is asked
 
@@ -451,6 +544,10 @@ class Ledger:
 
 MICRO = timedelta(microseconds=1)
 _NEVER = Proved({}, {})
+
+
+def _names(one: Correction, names: Collection[str]) -> bool:
+    return one.before.subject in names or (one.after is not None and one.after.subject in names)
 
 
 def _in(at: datetime, span: Span) -> bool:

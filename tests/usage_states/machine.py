@@ -6,6 +6,7 @@ Which step may follow is decided here; what must come of it, in ledger.py, and h
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -18,12 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from typing_extensions import override
 
 from heartfly.db.models import usage_days
-from heartfly.errors import HeartflyError
+from heartfly.errors import HeartflyError, NotFoundError
+from heartfly.usage.customers import Edit
 from tests.usage_states.compared import compare, compare_all, dirty_now
-from tests.usage_states.house import House
+from tests.usage_states.house import House, Moved
 from tests.usage_states.ledger import MICRO, Ledger
-from tests.usage_states.sent import IDS, Sent, Written, body, instant, some_sent, written
-from tests.usage_states.told import DAY, HOUR, Backfill, Content, Definition, hour_of, read, span_of
+from tests.usage_states.sent import HIS_ID, IDS, Sent, Written, body, instant, some_sent, written
+from tests.usage_states.told import DAY, HOUR, Backfill, Content, Customer, Definition, hour_of, read, span_of
 
 START = datetime.fromisoformat("2026-10-24T21:30:00+00:00")
 """Half an hour before the day in Berlin that has 25 hours."""
@@ -42,6 +44,7 @@ some_definition = st.tuples(
     st.sampled_from([("api",), ("api", "job"), ("job",)]), st.integers(0, 3), st.sampled_from(FILTERS)
 )
 places = st.integers(0, 7)
+some_names = st.lists(st.sampled_from(["acme", "acme", "globex", "東 京", "7", "nobody", HIS_ID]), max_size=3)
 times = st.sampled_from([None, None, "the hour", "the day", "now", "30 h ago", "an hour ago"])
 
 
@@ -95,6 +98,11 @@ class Usage(RuleBasedStateMachine):
     def at(self, when: str | None) -> datetime | None:
         return None if when is None else instant(when, self.now, self.midnight)
 
+    def written(self, one: Sent) -> Written:
+        if one.customer == HIS_ID and self.ledger.customers:
+            one = replace(one, customer=json.dumps(self.ledger.customers[0].id))
+        return written(one, self.now, self.midnight)
+
     def says(self, what: str) -> None:
         type(self).n_steps += 1
         self.story.append(f"{self.now:%d %H:%M:%S.%f}  {what}")
@@ -121,22 +129,22 @@ class Usage(RuleBasedStateMachine):
 
     @rule(found=st.lists(some_sent, min_size=1, max_size=4), door=st.sampled_from(["json", "json", "lines"]))
     def come(self, found: list[Sent], door: str) -> None:
-        self.arrive([written(one, self.now, self.midnight) for one in found], door)
+        self.arrive([self.written(one) for one in found], door)
 
     @rule(found=st.lists(some_sent, min_size=1, max_size=4))
     def come_by_column(self, found: list[Sent]) -> None:
-        self.arrive([written(replace(one, fault=""), self.now, self.midnight) for one in found], "columns")
+        self.arrive([self.written(replace(one, fault="")) for one in found], "columns")
 
     @rule(some=st.lists(some_sent, min_size=1, max_size=5), door=st.sampled_from(["json", "columns"]))
     def new_ones_come(self, some: list[Sent], door: str) -> None:
         """Of ids that nobody has heard of, and nothing wrong with them but their time, perhaps."""
         n = len(self.sent)
         named = [replace(one, fault="", id=f"n-{n + place}") for place, one in enumerate(some)]
-        self.arrive([written(one, self.now, self.midnight) for one in named], door)
+        self.arrive([self.written(one) for one in named], door)
 
     @rule(each=st.lists(st.sampled_from(IDS), min_size=2, max_size=6, unique=True), one=some_sent)
     def many_come(self, each: list[str], one: Sent) -> None:
-        self.arrive([written(replace(one, fault="", id=id_), self.now, self.midnight) for id_ in each], "columns")
+        self.arrive([self.written(replace(one, fault="", id=id_)) for id_ in each], "columns")
 
     def arrive(self, found: Sequence[Written], door: str) -> None:
         text = body(found, door)
@@ -172,7 +180,7 @@ class Usage(RuleBasedStateMachine):
     @rule(place=places, what=st.sampled_from(["customer", "time", "size"]), other=some_sent)
     def amended(self, place: int, what: str, other: Sent) -> None:
         id_ = self.known(place)
-        like = written(replace(other, fault="", id=id_), self.now, self.midnight)
+        like = self.written(replace(other, fault="", id=id_))
         content, fields = like.item.content, dict[str, Any]()
         match what:
             case "customer":
@@ -202,11 +210,13 @@ class Usage(RuleBasedStateMachine):
         replaces=st.booleans(),
         some=st.lists(some_sent, min_size=1, max_size=4),
         closes=st.booleans(),
+        of=st.sampled_from([(), (), (), ("acme",), ("7", "globex"), (HIS_ID,)]),
     )
     def set_is_opened(
         self,
         span: tuple[str, str],
         types: tuple[str, ...],
+        of: tuple[str, ...],
         replaces: bool,  # noqa: FBT001 - drawn
         some: list[Sent],
         closes: bool,  # noqa: FBT001 - drawn
@@ -214,21 +224,22 @@ class Usage(RuleBasedStateMachine):
         within = instant(span[0], self.now, self.midnight), instant(span[1], self.now, self.midnight)
         if within[0] >= within[1]:
             return
-        it = Backfill(within, types, replaces)
-        self.says(f"a set {'replaces' if replaces else 'adds'} {types or 'all'} of {within[0]} to {within[1]}")
+        it = Backfill(within, types, replaces, tuple(self.named(of)))
+        kind = f"{'replaces' if replaces else 'adds'} {types or 'all'} {it.customers}"
+        self.says(f"a set {kind} of {within[0]} to {within[1]}")
         self.does(self.ledger.open_set(it, self.now), lambda: self.opened(it))
         self.sent_into_a_set(len(self.sets) - 1, some)
         if closes:
             self.set_is_closed(len(self.sets) - 1)
 
     def opened(self, it: Backfill) -> None:
-        self.sets.append((it, self.house.open_set(it.span, it.types, replaces=it.replaces)))
+        self.sets.append((it, self.house.open_set(it)))
 
     @precondition(lambda self: self.sets)
     @rule(place=places, some=st.lists(some_sent, min_size=1, max_size=4))
     def sent_into_a_set(self, place: int, some: list[Sent]) -> None:
         it, public_id = self.sets[place % len(self.sets)]
-        found = [written(one, self.now, self.midnight) for one in some]
+        found = [self.written(one) for one in some]
         # The same ids as are known, so that what was wrong is sent anew.
         found += [one for one in self.sent[-2:] if not one.item.field]
         text = body(found, "json")
@@ -249,6 +260,83 @@ class Usage(RuleBasedStateMachine):
         it, public_id = self.sets[place % len(self.sets)]
         self.says(f"set {place % len(self.sets)} is reverted")
         self.does(self.ledger.revert_set(it, self.now), lambda: self.house.revert_set(public_id))
+
+    # --- customers
+
+    def named(self, names: Sequence[str]) -> list[str]:
+        """With the id of a customer, if there is one, in its place."""
+        his = self.ledger.customers[0].id if self.ledger.customers else HIS_ID
+        return [his if name == HIS_ID else name for name in names]
+
+    def customer(self, place: int) -> Customer:
+        return self.ledger.customers[place % len(self.ledger.customers)]
+
+    @precondition(lambda self: len(self.ledger.customers) < 3)
+    @rule(name=st.sampled_from(["Acme", "Globex"]), names=some_names)
+    def customer_comes(self, name: str, names: list[str]) -> None:
+        names = self.named(names)
+        self.says(f"customer {name} is called {names}")
+        must = self.ledger.customer_comes(name, names)
+        self.does(must, lambda: self.comes(name, names))
+
+    def comes(self, name: str, names: Sequence[str]) -> Moved:
+        public_id, moved = self.house.create_customer(name, names)
+        if self.ledger.customers:  # or it should have been refused
+            self.ledger.customers[-1].id = public_id
+        return moved
+
+    @precondition(lambda self: self.ledger.customers)
+    @rule(place=places, add=some_names, takes=st.integers(0, 2), foreign=st.booleans(), is_all=st.booleans())
+    def customer_is_called_otherwise(
+        self,
+        place: int,
+        add: list[str],
+        takes: int,
+        foreign: bool,  # noqa: FBT001 - drawn
+        is_all: bool,  # noqa: FBT001 - drawn
+    ) -> None:
+        one, add = self.customer(place), self.named(add)
+        remove = sorted(one.aliases)[:takes] + (["nobody's"] if foreign and takes else [])
+        self.says(f"{one.name} {one.id} is called {add}{'' if is_all else f', and not {remove}'}")
+        edit = Edit(aliases=add) if is_all else Edit(add=add, remove=remove)
+        must = self.ledger.customer_edited(one, add, remove, is_all=is_all)
+        self.does(must, lambda: self.house.edit_customer(one.id, edit))
+
+    @precondition(lambda self: self.ledger.customers)
+    @rule(place=places)
+    def customer_is_archived(self, place: int) -> None:
+        one = self.customer(place)
+        one.is_archived = not one.is_archived
+        self.says(f"{one.name} {one.id} is {'archived' if one.is_archived else 'brought back'}")
+        self.does([], lambda: self.house.edit_customer(one.id, Edit(archived=one.is_archived)))
+
+    @precondition(lambda self: self.ledger.customers)
+    @rule(place=places, dies=st.sampled_from([None, None, 0, 1, 2, 3, 4, 5, 6, 8]))
+    def customer_is_erased(self, place: int, dies: int | None) -> None:
+        """Killed meanwhile, it is asked for again."""
+        self.is_erased(self.customer(place), dies)
+
+    @rule(place=places, of_now=st.booleans(), dies=st.sampled_from([None, None, 1, 2, 3, 4]))
+    def whose_event_it_is_is_erased(self, place: int, of_now: bool, dies: int | None) -> None:  # noqa: FBT001 - drawn
+        """Or was, before it was corrected."""
+        event = self.ledger.events.get(self.known(place))
+        subject = "nobody" if event is None else ((of_now and event.now) or event.came).subject
+        one = self.ledger.whose(subject)
+        if one is None:
+            self.customer_comes("Nobody", [subject])
+            one = self.ledger.customers[-1]
+        self.is_erased(one, dies)
+
+    def is_erased(self, one: Customer, dies: int | None) -> None:
+        self.says(f"{one.name} {one.id} is erased{'' if dies is None else f', and it is killed after {dies}'}")
+        must = self.ledger.erase(one)
+        if dies is None or not self.house.dies_within(dies, lambda: self.house.erase(one.id)):
+            self.does(must if dies is None else "NotFoundError", lambda: self.house.erase(one.id))
+            return
+        try:
+            self.house.erase(one.id)
+        except NotFoundError:
+            self.story.append("    nothing of it was left to do")
 
     # --- meters
 

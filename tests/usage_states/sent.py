@@ -24,6 +24,8 @@ IDS = [
     *(f"00000000-0000-4000-8000-{number:012}" for number in range(3)),
     *(f"t-{n}" for n in range(12)),
 ]
+HIS_ID = '"his id"'
+"""In its place the id of a customer is sent, as soon as there is one."""
 FAULTS: Mapping[str, tuple[str, Any, str]] = {
     "no id": ("transaction_id", None, "transaction_id"),
     "an empty id": ("transaction_id", '""', "transaction_id"),
@@ -56,7 +58,7 @@ class Sent:
 some_sent = st.builds(
     Sent,
     id=st.sampled_from(IDS),
-    customer=st.sampled_from(['"acme"', '"acme"', '"globex"', '"東 京"', "7", '"7"']),
+    customer=st.sampled_from(['"acme"', '"acme"', '"globex"', '"東 京"', "7", '"7"', HIS_ID]),
     type=st.sampled_from(["api", "api", "job", "other"]),
     when=st.sampled_from(WHENS * 2 + EDGES),
     size=st.sampled_from(
@@ -141,14 +143,13 @@ def written(sent: Sent, now: datetime, midnight: datetime) -> Written:
     content = Content(
         str(read(sent.customer)), at, sent.type, {name: read(value) for name, value in properties.items()}
     )
-    if not sent.fault:
-        return Written(fields, properties, Item(sent.id, content))
-    name, value, field = FAULTS[sent.fault]
+    name, value, field = FAULTS[sent.fault] if sent.fault else ("", "", "")
     if value is None:
         del fields[name]
-    else:
+    elif name:
         fields[name] = value
-    return Written(fields, properties, Item(sent.id, content, field))
+    named = str(read(fields["customer_id"])) if "customer_id" in fields else None
+    return Written(fields, properties, Item(sent.id, content, field, named))
 
 
 def _time(at: datetime, spelling: int) -> str:

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,9 +21,9 @@ from hypothesis import Phase
 
 from heartfly.clock import SystemClock
 from heartfly.core.versions import Version
-from heartfly.db.parts import USAGE
+from heartfly.db.parts import PARTS
 from heartfly.logs import configure
-from heartfly.usage import apply, close_day, folder, generations, reconcile
+from heartfly.usage import apply, close_day, erasure, folder, generations, reconcile, whose
 from heartfly.usage.fold import Folded, fold_hour
 from tests.states.stories import IN_A_STORY, run
 from tests.usage_states.house import House
@@ -41,7 +41,8 @@ FOUND = 1_000
 def house(database_url: str, sqlite_template: Path, tmp_path: Path) -> Iterator[House]:
     configure(SimpleNamespace(level="critical", format="json"), sys.stderr, now=SystemClock().now)
     if not database_url:
-        shutil.copy(sqlite_template.with_name(USAGE.file), tmp_path / USAGE.file)
+        for part in PARTS:
+            shutil.copy(sqlite_template.with_name(part.file), tmp_path / part.file)
     house = House(database_url, tmp_path)
     yield house
     house.leave()
@@ -100,14 +101,32 @@ def a_late_event_leaves_its_day_final(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(generations, "_touch_days", lambda *_: None)
 
 
+def an_alias_is_nobodys(patch: pytest.MonkeyPatch) -> None:
+    async def nobody(*_: Any) -> Mapping[str, Any]:
+        return {}
+
+    patch.setattr(whose, "_meant_by", nobody)
+
+
+def the_hours_of_one_who_is_erased_stay_as_they_were(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(erasure, "_mark", lambda *_: None)
+
+
+def one_who_is_erased_comes_back_with_what_was_replaced(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(erasure, "_former", lambda *_: 0)
+
+
 @pytest.mark.parametrize(
     ("bug", "words"),
     [
-        (what_is_folded_anew_is_added, "hours are of"),
+        (what_is_folded_anew_is_added, "hours are of|is closed as"),
         (what_comes_again_at_once_counts_again, "they are told as"),
         (a_day_is_closed_without_what_came_late, "is closed as"),
         pytest.param(a_version_holds_since_ever, ", and should be", marks=pytest.mark.slow),
         pytest.param(a_late_event_leaves_its_day_final, "and should be provisional", marks=pytest.mark.slow),
+        pytest.param(an_alias_is_nobodys, "by customers", marks=pytest.mark.slow),
+        pytest.param(the_hours_of_one_who_is_erased_stay_as_they_were, "hours to fold are", marks=pytest.mark.slow),
+        pytest.param(one_who_is_erased_comes_back_with_what_was_replaced, "and should", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("database_url", [""], ids=["sqlite"])

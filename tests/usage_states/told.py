@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
@@ -87,11 +87,15 @@ def _spelled(value: Any) -> str:
 
 @dataclass
 class Correction:
-    """`number`: in the order in which they were made. `by_set`: by a backfill, which makes all of its own at once."""
+    """`number`: in the order in which they were made. `by_set`: by a backfill, which makes all of its own at once.
+
+    `after` None: nothing counts in its place.
+    """
 
     number: int
     kind: str
     before: Content
+    after: Content | None
     received_at: datetime
     by_set: bool = False
     undone: bool = False
@@ -101,7 +105,7 @@ class Correction:
 class Event:
     """`number`: in the order in which they were accepted. `came` is what it is compared with when its id comes again.
 
-    `now` None: it is void, or was replaced.
+    `now` None: it is void, was replaced, or is one of a customer who was erased.
     """
 
     id: str
@@ -120,16 +124,54 @@ class Event:
     def newest(self) -> Correction | None:
         return next(iter(self.standing), None)
 
+    @property
+    def is_kept(self) -> bool:
+        """Or what it was is. Of one that was erased only its id is known."""
+        return self.now is not None or bool(self.corrections)
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """What came under an id that is taken. `number`: of the event that had it then."""
+
+    id: str
+    number: int
+    subject: str
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class Letter:
+    """What was no event. `named`: whom it names as the customer, if anybody."""
+
+    received_at: datetime
+    named: str | None
+
+
+@dataclass
+class Customer:
+    """`id`: the public one, which he is called by as well. `aliases`: what else he is called."""
+
+    name: str
+    aliases: set[str]
+    id: str = ""
+    is_archived: bool = False
+
+    @property
+    def names(self) -> set[str]:
+        return {*self.aliases, self.id}
+
 
 @dataclass
 class Sent:
-    """An event in a backfill. `outcome`: as it was closed."""
+    """An event in a backfill. `outcome` and `of`, the number of the event that it is one with: as it was closed."""
 
     id: str
     number: int
     received_at: datetime
     content: Content
     outcome: str = ""
+    of: int = 0
 
 
 @dataclass
@@ -137,19 +179,22 @@ class Backfill:
     span: Span
     types: tuple[str, ...]
     replaces: bool
+    customers: tuple[str, ...] = ()
     state: str = "open"
     sent: dict[str, Sent] = field(default_factory=dict)
     run: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
 
-    def refused(self, content: Content) -> str:
-        """The field; empty: it is one of the set's."""
+    def refused(self, content: Content, subjects: Collection[str]) -> str:
+        """The field; empty: it is one of the set's. `subjects`: all that its customers are called by now."""
         if not self.span[0] <= content.at < self.span[1]:
             return "timestamp"
-        return "" if not self.types or content.type in self.types else "event_type"
+        if self.types and content.type not in self.types:
+            return "event_type"
+        return "customer_id" if self.customers and content.subject not in subjects else ""
 
-    def takes_off(self, content: Content) -> bool:
-        return self.replaces and not self.refused(content)
+    def takes_off(self, content: Content, subjects: Collection[str]) -> bool:
+        return self.replaces and not self.refused(content, subjects)
 
     @property
     def coming(self) -> list[Sent]:
