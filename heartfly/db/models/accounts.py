@@ -51,10 +51,12 @@ passkeys = Table(
     UniqueConstraint("credential"),
 )
 
+# `browser_hash`: of what the browser that asked has in a cookie. Each browser has a link of its own.
 resets = Table(
     "resets",
     metadata,
     key("user_id"),
+    Column("browser_hash", Text, primary_key=True),
     Column("token_hash", Text, nullable=False),
     Column("created_at", UtcInstant, nullable=False),
     Column("expires_at", UtcInstant, nullable=False),
