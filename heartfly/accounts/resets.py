@@ -76,8 +76,8 @@ async def mail_link(
 
 
 _WHERE = (
-    "It works only in the browser in which it was asked for: open it there. With the new password you are signed out "
-    "everywhere."
+    "Open it in the browser in which it was asked for: in another one it opens nothing. With the new password you are "
+    "signed out everywhere."
 )
 
 

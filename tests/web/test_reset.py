@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from heartfly.accounts.resets import LASTS
+from heartfly.accounts.resets import LASTS, use
 from heartfly.backup.marks import mark
 from heartfly.db.database import Database
 from heartfly.db.ids import IdSource
 from heartfly.db.instance import identify
 from heartfly.db.models import audit, resets
+from heartfly.errors import NotFoundError
 from heartfly.web.pages import pages
 from tests.api.door import Reply, state_of
 from tests.notify.receivers import SmtpScript
@@ -80,7 +81,7 @@ async def test_the_letter_says_until_when_and_where_its_link_works(mailed: Maile
     text = " ".join(part_of(mailed.letters[-1], "plain").split())
 
     assert "The link works once, for 15 minutes, until 2026-03-02 10:15 UTC." in text
-    assert "It works only in the browser in which it was asked for" in text
+    assert "Open it in the browser in which it was asked for: in another one it opens nothing." in text
 
 
 async def test_a_link_opens_nothing_in_another_browser_and_stays_good_in_its_own(mailed: Mailed) -> None:
@@ -98,6 +99,22 @@ async def test_a_link_opens_nothing_in_another_browser_and_stays_good_in_its_own
             assert '<a class="button main" href="/sign-in/reset">Ask from this browser</a>' in page
             assert 'name="token"' not in page
     assert 422 == (await mailed.town.nobody.sign_in(OWNER, NEW)).status
+    assert 200 == (await choose(browser, link)).status
+
+
+async def test_what_is_of_another_browser_is_refused_in_the_transaction_too(
+    mailed: Mailed, db: Database, ids: IdSource
+) -> None:
+    browser = mailed.town.nobody
+    link = await link_for(mailed, browser)
+    for other in ("", "A" * 43):
+        with pytest.raises(NotFoundError):
+            await db.write(
+                lambda tx, other=other: use(  # type: ignore[misc]
+                    tx, link.partition("=")[2], browser=other, password_hash="x", ip="", at=START, ids=ids
+                )
+            )
+
     assert 200 == (await choose(browser, link)).status
 
 

@@ -1,4 +1,4 @@
-"""A link for a new password is of the browser that asked for it"""
+"""Wrong passwords in a row are counted; a link for a new one is of the browser that asked for it"""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_table(
+        "wrong_passwords",
+        sa.Column("user_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_wrong_passwords")),
+    )
     # Made anew: of a link from before nobody knows who asked for it, and it would end within the hour anyhow.
     op.drop_table("resets")
     op.create_table(
@@ -39,3 +45,4 @@ def downgrade() -> None:
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_resets")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_resets_token_hash")),
     )
+    op.drop_table("wrong_passwords")
