@@ -50,6 +50,7 @@ LONGEST = (
     "tests/test_packaging.py",
     "tests/faults/test_restore.py",
     "tests/web/test_tasks_alerts.py",
+    "tests/web/test_reset_in_a_browser.py",
     "tests/e2e/test_pages_run.py",
     "tests/stories/test_nights.py",
     "tests/single/test_single_requests.py",

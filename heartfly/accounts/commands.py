@@ -17,7 +17,7 @@ from heartfly.core import text
 from heartfly.core.zones import zone as known_zone
 from heartfly.db.changes import Tx
 from heartfly.db.ids import IdSource
-from heartfly.db.models import email_changes, members, projects, resets, sessions, users
+from heartfly.db.models import email_changes, members, projects, resets, sessions, users, wrong_passwords
 from heartfly.errors import ConflictError, InvalidValueError, LimitError, NotFoundError
 from heartfly.sealing import Sealer, digest, new_ping_key
 
@@ -252,6 +252,8 @@ def set_password(
 ) -> None:
     """`user`: a row with `id` and `email`."""
     tx.conn.execute(sa.update(users).where(users.c.id == user.id).values(password_hash=password_hash))
+    # It is another one: what was taken for the one before counts no more, however often that was.
+    tx.conn.execute(sa.delete(wrong_passwords).where(wrong_passwords.c.user_id == user.id))
     # Whoever came in with the old password is out, and so is whoever holds a link from before.
     tx.conn.execute(sa.delete(sessions).where(sessions.c.user_id == user.id))
     tx.conn.execute(sa.delete(resets).where(resets.c.user_id == user.id))

@@ -25,6 +25,7 @@ from heartfly.db.models import (
     resets,
     sessions,
     users,
+    wrong_passwords,
 )
 from heartfly.errors import NotFoundError
 
@@ -40,7 +41,7 @@ def erase_user(tx: Tx, user_id: int, *, actor: Actor, at: datetime, ids: IdSourc
             people.remove(tx, project.id, str(user_id), actor=actor, at=at, ids=ids)
         except LastOwnerError:
             raise LastOwnerError(f"the project {project.slug} has no other owner; hand it over or delete it") from None
-    for table in (sessions, resets, backup_codes, passkeys, email_changes):
+    for table in (sessions, resets, backup_codes, passkeys, email_changes, wrong_passwords):
         tx.conn.execute(sa.delete(table).where(table.c.user_id == user_id))
     # What he was invited to, too: his address goes.
     for pid in tx.conn.execute(sa.select(invites.c.pid).where(invites.c.email_norm == email)).scalars().all():

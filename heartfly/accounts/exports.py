@@ -15,7 +15,16 @@ from heartfly.audit.queries import Wanted, list_entries
 from heartfly.audit.record import Action
 from heartfly.db import tenant
 from heartfly.db.database import Database
-from heartfly.db.models import email_changes, incident_notes, members, passkeys, projects, sessions, users
+from heartfly.db.models import (
+    email_changes,
+    incident_notes,
+    members,
+    passkeys,
+    projects,
+    sessions,
+    users,
+    wrong_passwords,
+)
 
 _PIECE = 500
 _PIECE_OF_BODIES = 20
@@ -57,7 +66,7 @@ async def user_lines(database: Database, user_id: int) -> AsyncIterator[str]:
         shown = [column for column in users.c if not tenant.is_secret(column) and column.name != "totp_step"]
         me = (await read.execute(sa.select(*shown).where(users.c.id == user_id))).one()
         yield _line("users", me._asdict())
-        for table in (sessions, passkeys, email_changes):
+        for table in (sessions, passkeys, email_changes, wrong_passwords):
             columns = [column for column in table.c if not tenant.is_secret(column)]
             if his := _lines(table.name, await read.execute(sa.select(*columns).where(table.c.user_id == user_id))):
                 yield his

@@ -102,6 +102,30 @@ def factor_letter(email: str, change: FactorChange, *, at: datetime, place: str,
     )
 
 
+def shut_letter(email: str, *, n: int, at: datetime, place: str, base_url: str) -> Letter:
+    """To the account's owner. `n`: so many wrong passwords in a row; `at` and `place`: of the last of them."""
+    return Letter(
+        kind="shut",
+        to=email,
+        subject="The password of your Heartfly account is shut",
+        before=(
+            f"{n} wrong passwords in a row were tried for {email}, the last at {until(at)}, from the address {place}.",
+            _SHUT,
+        ),
+        link=f"{base_url}/sign-in/reset",
+        link_text="Choose a new password",
+        after=(_STILL_OPEN, _NEXT_TIME),
+    )
+
+
+_SHUT = (
+    "So that nobody goes on guessing, the password opens nothing any more, not even the right one. Here you ask for a "
+    "link by which you choose another one."
+)
+_STILL_OPEN = "Where you are signed in you stay so until then, and a passkey signs you in as ever."
+_NEXT_TIME = "You are told of this once, until you have chosen another one. With a passkey it need not concern you."
+
+
 def until(at: datetime) -> str:
     """An end, as letters name it."""
     return f"{at:%Y-%m-%d %H:%M} UTC"

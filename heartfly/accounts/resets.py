@@ -1,13 +1,16 @@
-"""A new password by a link that is mailed: it works once, for an hour, and another one ends it.
+"""A new password by a link that is mailed: it works once, for 15 minutes, in the browser that asked for it.
 
-Whoever asks hears the same, and waits as long, whether anybody has the address: all that differs is done behind the
-answer. How often somebody may ask is bounded before that.
+A browser is known by a random value that it keeps in a cookie. One that asks again ends its own link, and nobody's
+else: who asks in somebody's name keeps him from nothing. Whoever asks hears the same, and waits as long, whether
+anybody has the address: all that differs is done behind the answer. How often somebody may ask is bounded before that.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import datetime, timedelta
+from enum import Enum
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,12 +27,33 @@ from heartfly.errors import NotFoundError
 from heartfly.notify.letters import Letter, Letters
 from heartfly.sealing import digest
 
-LASTS = timedelta(hours=1)
-_TOKEN = 43  # 32 bytes in base64
+LASTS = timedelta(minutes=15)
+_MINUTES = LASTS // timedelta(minutes=1)
+_BYTES = 32
+_SECRET = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # so many bytes in base64
 
 
-async def mail_link(email: str, *, database: Database, letters: Letters, clock: Clock, base_url: str) -> None:
-    """To whoever has the address. If nobody has, nothing happens."""
+class Found(Enum):
+    """What there is of a link, for the browser that has opened it."""
+
+    GOOD = "good"
+    ELSEWHERE = "elsewhere"
+    """It is good, and another browser has asked for it."""
+    GONE = "gone"
+    """Used, replaced by another one, too old, or never made."""
+
+
+def browser_of(kept: str) -> str:
+    """What the browser is to keep: what it has already (`kept`), if that is one of ours, so that it stays the same one
+    however often it asks; else a new value.
+    """
+    return kept if _can_be(kept) else secrets.token_urlsafe(_BYTES)
+
+
+async def mail_link(
+    email: str, *, browser: str, database: Database, letters: Letters, clock: Clock, base_url: str
+) -> None:
+    """To whoever has the address, for that browser. If nobody has, nothing happens."""
     email = email.strip().lower()
     if "\x00" in email or not email.isascii():
         return
@@ -37,16 +61,24 @@ async def mail_link(email: str, *, database: Database, letters: Letters, clock: 
         user = (await read.execute(sa.select(users.c.id, users.c.email).where(users.c.email_norm == email))).first()
     if user is None:
         return
-    token, at = secrets.token_urlsafe(32), clock.now()
+    token, at = secrets.token_urlsafe(_BYTES), clock.now()
     expires_at = at + LASTS
     values = {"token_hash": digest(token), "created_at": at, "expires_at": expires_at}
 
     def work(tx: Tx) -> None:
-        insert = tx.insert(resets).values(user_id=user.id, **values)
-        tx.conn.execute(insert.on_conflict_do_update(index_elements=["user_id"], set_=values))
+        # So that there are never more of them than can be asked for in the time that one lasts.
+        tx.conn.execute(sa.delete(resets).where(resets.c.user_id == user.id, resets.c.expires_at <= at))
+        insert = tx.insert(resets).values(user_id=user.id, browser_hash=digest(browser), **values)
+        tx.conn.execute(insert.on_conflict_do_update(index_elements=["user_id", "browser_hash"], set_=values))
 
     await database.write(work)
     await letters.send_patiently(reset_letter(user.email, f"{base_url}/sign-in/new-password?token={token}", expires_at))
+
+
+_WHERE = (
+    "Open it in the browser in which it was asked for: in another one it opens nothing. With the new password you are "
+    "signed out everywhere."
+)
 
 
 def reset_letter(email: str, link: str, expires_at: datetime) -> Letter:
@@ -58,23 +90,32 @@ def reset_letter(email: str, link: str, expires_at: datetime) -> Letter:
         link=link,
         link_text="Choose a new password",
         after=(
-            f"The link works once, until {until(expires_at)}. With the new password you are signed out everywhere.",
-            "If it was not you, do nothing: your password stays as it is.",
+            f"The link works once, for {_MINUTES} minutes, until {until(expires_at)}. {_WHERE}",
+            "If it was not you, do nothing, and give this link to nobody: without it your password stays as it is.",
         ),
     )
 
 
-async def is_good(read: AsyncConnection, token: str, *, now: datetime) -> bool:
-    """Not used, not replaced by another one, not too old."""
+async def found(read: AsyncConnection, token: str, *, browser: str, now: datetime) -> Found:
+    """`browser`: what the one has kept that opens the link; empty if nothing."""
     if not _can_be(token):
-        return False
-    query = sa.select(resets.c.user_id).where(resets.c.token_hash == digest(token), resets.c.expires_at > now)
-    return (await read.execute(query)).first() is not None
+        return Found.GONE
+    query = sa.select(resets.c.browser_hash).where(resets.c.token_hash == digest(token), resets.c.expires_at > now)
+    asked = (await read.execute(query)).scalar()
+    if asked is None:
+        return Found.GONE
+    return Found.GOOD if asked == digest(browser) else Found.ELSEWHERE
 
 
-def use(tx: Tx, token: str, *, password_hash: str, ip: str, at: datetime, ids: IdSource) -> None:
-    """Set the password, end all sessions, and use the link up. NotFoundError: it is not good (any more)."""
-    mine = (resets.c.token_hash == digest(token), resets.c.expires_at > at)
+def use(tx: Tx, token: str, *, browser: str, password_hash: str, ip: str, at: datetime, ids: IdSource) -> None:
+    """Set the password, end all sessions, and use the link up. NotFoundError: it is not good (any more), or not for
+    this browser, in which case it stays.
+    """
+    mine = (
+        resets.c.token_hash == digest(token),
+        resets.c.browser_hash == digest(browser),
+        resets.c.expires_at > at,
+    )
     user_id = tx.conn.execute(sa.delete(resets).where(*mine).returning(resets.c.user_id)).scalar()
     user = tx.conn.execute(sa.select(users.c.id, users.c.email).where(users.c.id == user_id)).first()
     if not _can_be(token) or user is None:
@@ -83,5 +124,5 @@ def use(tx: Tx, token: str, *, password_hash: str, ip: str, at: datetime, ids: I
     set_password(tx, user, password_hash=password_hash, actor=actor, at=at, ids=ids)
 
 
-def _can_be(token: str) -> bool:
-    return len(token) == _TOKEN and token.isascii()
+def _can_be(secret: str) -> bool:
+    return _SECRET.fullmatch(secret) is not None

@@ -1,8 +1,8 @@
 """An address and a password: do they go together? Same work, same answer, whether the address is known or not.
 
 Tries are bounded for each address and for each place that they come from (core/places.py), before any hashing. Where
-they come from is the door's to say: behind a proxy only what trusted hops appended counts. The bounds are this
-process's own.
+they come from is the door's to say: behind a proxy only what trusted hops appended counts. These bounds are this
+process's own; what is wrong a hundred times in a row is shut for all of them (wrong_passwords.py).
 """
 
 from __future__ import annotations
@@ -11,17 +11,24 @@ import asyncio
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
+from heartfly.accounts import wrong_passwords
 from heartfly.accounts.factors import has_passkey
+from heartfly.accounts.letters import shut_letter
 from heartfly.accounts.passwords import hashed, matches
 from heartfly.accounts.turnstile import Turnstile
 from heartfly.clock import Clock
 from heartfly.core.places import place_of
+from heartfly.db.changes import Tx
 from heartfly.db.database import Database
+from heartfly.db.ids import IdSource
 from heartfly.db.models import users
 from heartfly.errors import OverloadedError, UnauthenticatedError
+from heartfly.logs import logger
+from heartfly.notify.letters import Letters
 
 WINDOW_S = 15 * 60
 DAY_S = 24 * 60 * 60
@@ -36,9 +43,15 @@ WAITING = 60
 _LONGEST = 1000
 _REMEMBERED = 50_000
 
+log = logger("heartfly.sign_in")
+
 
 class TooManyTriesError(OverloadedError):
     """For this address, or from this place. `retry_after` is in seconds."""
+
+
+class PasswordShutError(UnauthenticatedError):
+    """Too many wrong ones in a row: this one counts as wrong, whatever it is. Not told but to who is signed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +126,12 @@ class Tries:
 
 
 class SignIn:
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, ids: IdSource, letters: Letters, base_url: str) -> None:
         self._database = database
         self._clock = clock
+        self._ids = ids
+        self._letters = letters
+        self._base_url = base_url
         self._tries = Tries()
         self.hashing = Turnstile(
             at_once=AT_ONCE, waiting=WAITING, again_s=3, busy="too many people sign in at this moment; try again"
@@ -128,7 +144,8 @@ class SignIn:
         self.resets = Tries(per_pair=3, per_address=5, per_place=20)
 
     async def known(self, email: str, password: str, *, place: str) -> Known:
-        """UnauthenticatedError: the two do not go together. TooManyTriesError. OverloadedError: too many sign in now.
+        """UnauthenticatedError: the two do not go together, or (PasswordShutError) nothing goes with the address any
+        more. TooManyTriesError. OverloadedError: too many sign in now.
 
         `place`: the client's address.
         """
@@ -137,7 +154,7 @@ class SignIn:
         row = None
         if "\x00" not in email and email.isascii():
             has = (users.c.totp_enc.is_not(None).label("needs_code"), has_passkey().label("has_passkey"))
-            query = sa.select(users.c.id, users.c.password_hash, *has).where(users.c.email_norm == email)
+            query = sa.select(users.c.id, users.c.email, users.c.password_hash, *has).where(users.c.email_norm == email)
             async with self._database.read() as read:
                 row = (await read.execute(query)).first()
         try:
@@ -148,10 +165,31 @@ class SignIn:
         except OverloadedError:
             self._tries.withdraw(email, place)
             raise
-        if row is None or not good:
+        n = await self._counted(row, email, is_right=good and row is not None, place=place)
+        if row is not None and n >= wrong_passwords.MOST:
+            raise PasswordShutError(f"{wrong_passwords.MOST} wrong passwords in a row")
+        if row is None or n:
             raise UnauthenticatedError("the address and the password do not go together")
         self._tries.forgive(email, place)
         return Known(row.id, row.password_hash, bool(row.needs_code), bool(row.has_passkey))
+
+    async def _counted(self, row: Any, email: str, *, is_right: bool, place: str) -> int:
+        """wrong_passwords.settle, and who is to hear of it. `row`: of the user; None: nobody has the address."""
+        now, key = self._clock.now(), wrong_passwords.key_of(None if row is None else row.id, email)
+
+        def work(tx: Tx) -> int:
+            n = wrong_passwords.settle(tx, key, is_right=is_right)
+            if row is not None and n == wrong_passwords.MOST:
+                wrong_passwords.tell_shut(tx, row.id, ip=place, at=now, ids=self._ids)
+            return n
+
+        n = await self._database.write(work)
+        if row is not None and n == wrong_passwords.MOST:  # the one that shut it, however many come at once
+            log.warning("password_shut", user=row.id, client=place)
+            if self._letters.can_send:
+                letter = shut_letter(row.email, n=n, at=now, place=place, base_url=self._base_url)
+                self._letters.behind(self._letters.send_patiently(letter))
+        return n
 
 
 @cache

@@ -85,6 +85,7 @@ class Action(StrEnum):
     MEMBER_CHANGE_EMAIL = "member.change_email"
     MEMBER_CHANGE_PASSWORD = "member.change_password"  # noqa: S105 - the name of what was done
     MEMBER_RESET_PASSWORD = "member.reset_password"  # noqa: S105 - the name of what was done
+    MEMBER_SHUT_PASSWORD = "member.shut_password"  # noqa: S105 - the name of what was done
     USAGE_RERUN = "usage.rerun"
     USAGE_RESTORE = "usage.restore"
     EVENT_VOID = "event.void"
@@ -141,7 +142,7 @@ class Actor:
 
 CLI = Actor("cli")
 HEARTFLY = Actor("heartfly")
-"""For what Heartfly does to the checks of its own jobs."""
+"""For what Heartfly does to the checks of its own jobs, and to a password that was guessed at too often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

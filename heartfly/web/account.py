@@ -16,7 +16,7 @@ from heartfly.accounts.sign_in import TooManyTriesError
 from heartfly.errors import UnauthenticatedError
 from heartfly.web import cookie
 from heartfly.web.request import OF_ONESELF, PageRequest
-from heartfly.web.sign_in import to
+from heartfly.web.sign_in import no_password, to
 
 
 @get("/account/security")
@@ -38,8 +38,8 @@ async def delete(request: PageRequest) -> Response[bytes]:
     try:
         await request.web.sign_in.known(who.email, (await request.sent())["password"], place=request.place)
         await request.write_of_oneself(lambda tx: erase_user(tx, who.user_id, actor=actor, at=now, ids=api.ids))
-    except UnauthenticatedError:
-        return await _page(request, status=422, errors={"password": "is wrong"})
+    except UnauthenticatedError as error:
+        return await _page(request, status=422, errors={"password": no_password(error)})
     except TooManyTriesError as error:
         wait = f"was wrong too often; wait {error.retry_after} seconds"
         return await _page(request, status=429, errors={"password": wait})

@@ -1,14 +1,21 @@
-"""Two cookies: the session's token, and whether single keys are switched off (keyboard.py). No script reads them.
+"""Three cookies: the session's token, by what a browser is known that asked for a new password (reset.py), and whether
+single keys are switched off (keyboard.py). No script reads them.
 
-Only our own pages get the token, and over https nothing else.
+Only our own pages get the two secrets, and over https nothing else. They are `Lax` and not `Strict`: people come by
+links in mails.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from heartfly.accounts import resets
 from heartfly.accounts.sessions import LONGEST
 
 _NAME = "heartfly"
+_ASKED = "heartfly-reset"
 _KEYS = "heartfly-keys"
+_A_YEAR = timedelta(days=365)
 
 
 def name_of(*, is_https: bool) -> str:
@@ -30,8 +37,7 @@ def has_keys(header: str, *, is_https: bool) -> bool:
 
 
 def choosing_keys(*, is_on: bool, is_https: bool) -> str:
-    secure, name = "; Secure" if is_https else "", _bound(_KEYS, is_https=is_https)
-    return f"{name}={'on' if is_on else 'off'}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax{secure}"
+    return _cookie(_KEYS, "on" if is_on else "off", _A_YEAR, is_https=is_https)
 
 
 def _value_in(header: str, name: str) -> str:
@@ -43,13 +49,27 @@ def _value_in(header: str, name: str) -> str:
 
 
 def setting(token: str, *, is_https: bool) -> str:
-    return _cookie(token, int(LONGEST.total_seconds()), is_https=is_https)
+    return _cookie(_NAME, token, LONGEST, is_https=is_https)
 
 
 def removing(*, is_https: bool) -> str:
-    return _cookie("", 0, is_https=is_https)
+    return _cookie(_NAME, "", timedelta(), is_https=is_https)
 
 
-def _cookie(value: str, max_age: int, *, is_https: bool) -> str:
-    secure = "; Secure" if is_https else ""
-    return f"{name_of(is_https=is_https)}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}"
+def asked_by(header: str, *, is_https: bool) -> str:
+    """What this browser has kept since it asked for a new password; empty: it has not."""
+    return _value_in(header, _bound(_ASKED, is_https=is_https))
+
+
+def keeping_asked(browser: str, *, is_https: bool) -> str:
+    """For as long as the link lasts that it asks for now."""
+    return _cookie(_ASKED, browser, resets.LASTS, is_https=is_https)
+
+
+def forgetting_asked(*, is_https: bool) -> str:
+    return _cookie(_ASKED, "", timedelta(), is_https=is_https)
+
+
+def _cookie(name: str, value: str, lasts: timedelta, *, is_https: bool) -> str:
+    secure, name, seconds = "; Secure" if is_https else "", _bound(name, is_https=is_https), int(lasts.total_seconds())
+    return f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"

@@ -19,7 +19,7 @@ from heartfly.errors import ConflictError, InvalidValueError, NotFoundError, Una
 from heartfly.web import cookie
 from heartfly.web.request import FOR_ALL, OF_ONESELF, PageRequest
 from heartfly.web.setup import demand_same
-from heartfly.web.sign_in import one_line, to
+from heartfly.web.sign_in import no_password, one_line, to
 
 HERE = "/account/profile"
 
@@ -50,8 +50,8 @@ async def change_password(request: PageRequest) -> Response[bytes]:
         demand_same(form)
         async with request.web.hashing:
             password_hash = await asyncio.to_thread(hashed, form["password"])
-    except UnauthenticatedError:
-        return await _page(request, status=422, errors={"old": "is wrong"})
+    except UnauthenticatedError as error:
+        return await _page(request, status=422, errors={"old": no_password(error)})
     except TooManyTriesError as error:
         return await _too_often(request, "old", "was wrong too often", error)
     except InvalidValueError as error:
@@ -83,8 +83,8 @@ async def change_email(request: PageRequest) -> Response[bytes]:
         return await _page(request, status=409)
     try:
         await web.sign_in.known(who.email, form["current"], place=place)
-    except UnauthenticatedError:
-        return await _page(request, status=422, email=email, errors={"current": "is wrong"})
+    except UnauthenticatedError as error:
+        return await _page(request, status=422, email=email, errors={"current": no_password(error)})
     except TooManyTriesError as error:
         return await _too_often(request, "current", "was wrong too often", error)
     try:

@@ -1,4 +1,7 @@
-"""A forgotten password: who asks for a link hears the same whoever has the address; GET shows, only POST uses it up."""
+"""A forgotten password: who asks for a link hears the same whoever has the address; GET shows, only POST uses it up.
+
+The link is of the browser that asked: what tells it is in a cookie, which whoever asks gets, whoever has the address.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from heartfly.accounts import resets
 from heartfly.accounts.passwords import hashed
 from heartfly.accounts.sign_in import TooManyTriesError
 from heartfly.errors import InvalidValueError, NotFoundError
+from heartfly.web import cookie
 from heartfly.web.request import FOR_ALL, PageRequest
 from heartfly.web.setup import demand_same
 
@@ -33,10 +37,20 @@ async def ask(request: PageRequest) -> Response[bytes]:
         answer = await _asking(request, status=429, email=email, errors=wait)
         answer.headers["Retry-After"] = str(error.retry_after)
         return answer
+    browser = resets.browser_of(_browser(request))
     api.letters.behind(
-        resets.mail_link(email, database=api.database, letters=api.letters, clock=api.clock, base_url=api.base_url)
+        resets.mail_link(
+            email,
+            browser=browser,
+            database=api.database,
+            letters=api.letters,
+            clock=api.clock,
+            base_url=api.base_url,
+        )
     )
-    return await _asking(request, email=email, asked=True)
+    answer = await _asking(request, email=email, asked=True)
+    answer.headers["Set-Cookie"] = cookie.keeping_asked(browser, is_https=request.web.is_https)
+    return answer
 
 
 @get("/sign-in/new-password", opt=FOR_ALL)
@@ -47,10 +61,9 @@ async def show_new(request: PageRequest) -> Response[bytes]:
 @post("/sign-in/new-password", opt=FOR_ALL, status_code=200)
 async def choose(request: PageRequest) -> Response[bytes]:
     api, form, place, now = request.api, await request.sent(), request.place, request.api.clock.now()
-    token = form["token"]
-    async with api.database.read() as read:
-        if not await resets.is_good(read, token, now=now):
-            return await _gone(request)
+    token, browser = form["token"], _browser(request)
+    if (refused := await _refused(request, token)) is not None:
+        return refused
     try:
         demand_same(form)
         async with request.web.hashing:
@@ -59,11 +72,19 @@ async def choose(request: PageRequest) -> Response[bytes]:
         return await _choosing(request, token, status=422, errors={error.field: error.message})
     try:
         await api.database.write(
-            lambda tx: resets.use(tx, token, password_hash=password_hash, ip=place, at=now, ids=api.ids)
+            lambda tx: resets.use(
+                tx, token, browser=browser, password_hash=password_hash, ip=place, at=now, ids=api.ids
+            )
         )
     except NotFoundError:
-        return await _gone(request)
-    return await request.page("new_password.html", token="", errors={}, outcome="done")
+        return await _outcome(request, "gone", status=404)
+    answer = await _outcome(request, "done")
+    answer.headers["Set-Cookie"] = cookie.forgetting_asked(is_https=request.web.is_https)
+    return answer
+
+
+def _browser(request: PageRequest) -> str:
+    return cookie.asked_by(request.headers.get("cookie", ""), is_https=request.web.is_https)
 
 
 async def _asking(
@@ -83,11 +104,20 @@ async def _asking(
 async def _choosing(
     request: PageRequest, token: str, *, status: int = 200, errors: dict[str, str] | None = None
 ) -> Response[bytes]:
-    async with request.api.database.read() as read:
-        if not await resets.is_good(read, token, now=request.api.clock.now()):
-            return await _gone(request)
+    if (refused := await _refused(request, token)) is not None:
+        return refused
     return await request.page("new_password.html", status=status, token=token, errors=errors or {}, outcome="")
 
 
-async def _gone(request: PageRequest) -> Response[bytes]:
-    return await request.page("new_password.html", status=404, token="", errors={}, outcome="gone")
+async def _refused(request: PageRequest, token: str) -> Response[bytes] | None:
+    """The answer, unless the link is good, and of this browser."""
+    async with request.api.database.read() as read:
+        found = await resets.found(read, token, browser=_browser(request), now=request.api.clock.now())
+    if found is resets.Found.GOOD:
+        return None
+    return await _outcome(request, found.value, status=403 if found is resets.Found.ELSEWHERE else 404)
+
+
+async def _outcome(request: PageRequest, outcome: str, *, status: int = 200) -> Response[bytes]:
+    """The page without the form. `outcome`: `done`, or why there is none."""
+    return await request.page("new_password.html", status=status, token="", errors={}, outcome=outcome)

@@ -21,7 +21,7 @@ from heartfly.errors import ConflictError, InvalidValueError, UnauthenticatedErr
 from heartfly.web.factors import go_on_by, tell, where_next
 from heartfly.web.origin import local_path
 from heartfly.web.request import FOR_ALL, OF_ONESELF, TO_SET_UP, PageRequest
-from heartfly.web.sign_in import begun, one_line, to
+from heartfly.web.sign_in import begun, no_password, one_line, to
 from heartfly.web.times import lasted
 
 HERE = "/account/security/2fa"
@@ -169,8 +169,8 @@ async def wrong_password(request: PageRequest) -> tuple[int, dict[str, str], dic
     try:
         password = (await request.sent())["password"]
         await request.web.sign_in.known(request.who.email, password, place=request.place)
-    except UnauthenticatedError:
-        return 422, {}, {"password": "is wrong"}
+    except UnauthenticatedError as error:
+        return 422, {}, {"password": no_password(error)}
     except TooManyTriesError as error:
         wait = f"was wrong too often; wait {error.retry_after} seconds"
         return 429, {"Retry-After": str(error.retry_after)}, {"password": wait}

@@ -9,7 +9,8 @@ from litestar import Response, get, post
 from heartfly.accounts import sessions
 from heartfly.accounts.first_owner import has_users
 from heartfly.accounts.second_step import passed
-from heartfly.accounts.sign_in import TooManyTriesError
+from heartfly.accounts.sign_in import PasswordShutError, TooManyTriesError
+from heartfly.accounts.wrong_passwords import MOST
 from heartfly.errors import NotFoundError, OverloadedError, UnauthenticatedError
 from heartfly.web import cookie
 from heartfly.web.origin import local_path
@@ -20,6 +21,7 @@ _A_YEAR = "public, max-age=31536000, immutable"
 WELCOME = "done=set-up"
 """In the address of whoever has just become the first administrator."""
 _NO = "The address and the password do not go together."
+_SHUT = f"opens nothing since {MOST} wrong ones in a row; choose another by “Forgotten password?” where you sign in"
 _PASSKEY = "Here a password alone is not enough: sign in with your passkey, by the button below."
 _NO_PASSKEY = (
     "Here a password alone is not enough, and your passkey works over https only. Open Heartfly there, or ask whoever "
@@ -70,7 +72,7 @@ async def show(request: PageRequest) -> Response[bytes]:
         return to_set_up(request, wanted)
     async with request.api.database.read() as read:
         is_new = not await has_users(read)
-    return await request.page("sign_in.html", wanted=wanted, email="", wrong="", is_new=is_new)
+    return await request.page("sign_in.html", wanted=wanted, email="", wrong="", most=0, is_new=is_new)
 
 
 @post("/sign-in", opt=FOR_ALL, status_code=200)
@@ -80,7 +82,7 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
     try:
         known = await web.sign_in.known(email, form["password"], place=request.place)
     except UnauthenticatedError:
-        return await again(request, email, wanted, _NO, status=422)
+        return await _no(request, email, wanted)
     except OverloadedError as error:
         return await later(request, email, wanted, error)
     api, agent, had, place = web.api, request.headers.get("user-agent", ""), request.token, request.place
@@ -105,7 +107,7 @@ async def sign_in(request: PageRequest) -> Response[bytes]:
         )
     )
     if token is None:
-        return await again(request, email, wanted, _NO, status=422)
+        return await _no(request, email, wanted)
     return begun(request, token, wanted)
 
 
@@ -123,9 +125,25 @@ async def sign_out(request: PageRequest) -> Response[bytes]:
     return to(request, "/sign-in", set_cookie=cookie.removing(is_https=request.web.is_https))
 
 
-async def again(request: PageRequest, email: str, wanted: str, wrong: str, *, status: int) -> Response[bytes]:
-    """The page of the first step, with what is wrong."""
-    return await request.page("sign_in.html", status=status, wanted=wanted, email=email, wrong=wrong, is_new=False)
+async def _no(request: PageRequest, email: str, wanted: str) -> Response[bytes]:
+    """To whoever is not let in by a password: that is all that he learns whose password is shut, too, for who guesses
+    at it must learn nothing more.
+    """
+    return await again(request, email, wanted, _NO, status=422, most=MOST)
+
+
+async def again(
+    request: PageRequest, email: str, wanted: str, wrong: str, *, status: int, most: int = 0
+) -> Response[bytes]:
+    """The page of the first step, with what is wrong. `most`: after so many wrong passwords the right one is, too."""
+    return await request.page(
+        "sign_in.html", status=status, wanted=wanted, email=email, wrong=wrong, most=most, is_new=False
+    )
+
+
+def no_password(error: UnauthenticatedError) -> str:
+    """To who is signed in, of the field in which he has typed his password once more."""
+    return _SHUT if isinstance(error, PasswordShutError) else "is wrong"
 
 
 async def later(request: PageRequest, email: str, wanted: str, error: OverloadedError) -> Response[bytes]:

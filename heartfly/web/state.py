@@ -75,7 +75,7 @@ def web_state(
         api=api,
         setup=setup,
         feeds=feeds,
-        sign_in=SignIn(api.database, api.clock),
+        sign_in=SignIn(api.database, api.clock, api.ids, api.letters, api.base_url),
         badges=Badges(api.database, api.sealer, api.clock),
         files=files,
         bookshelf=bookshelf,

@@ -26,6 +26,8 @@ from tests.server_process import Server
 from tests.web.hook import Hook
 
 EMAIL, PASSWORD = "ada@example.com", "correct horse battery"
+ASKED_BY = "house" * 8 + "abc"
+"""What the browser keeps that has asked for the new password."""
 STATUSES = ("down", "late", "degraded", "new", "up", "paused")
 OUTPUT = "pg_dump: error: connection to server at 10.0.0.4, port 5432 failed\n" + "".join(
     f"line {n} of what the job said, and it said a lot\n" for n in range(2, 60)
@@ -268,11 +270,11 @@ class House:
         self.values |= {"price": made}
 
     def _reset_token(self) -> str:
-        """As if the mail with the link had come, which no server here can send."""
+        """As if a browser that keeps ASKED_BY had asked, and the mail had come, which no server here can send."""
         token, at = secrets.token_urlsafe(32), SystemClock().now()
         with sqlite3.connect(self.server.folder / "heartfly-data" / "heartfly.db", timeout=20) as file:
-            row = (digest(token), micros(at), micros(at + timedelta(hours=1)), EMAIL)
-            file.execute("INSERT INTO resets SELECT id, ?, ?, ? FROM users WHERE email = ?", row)
+            row = (digest(ASKED_BY), digest(token), micros(at), micros(at + timedelta(hours=1)), EMAIL)
+            file.execute("INSERT INTO resets SELECT id, ?, ?, ?, ? FROM users WHERE email = ?", row)
         file.close()
         return token
 

@@ -42,19 +42,22 @@ async def test_a_dump_holds_nothing_by_which_somebody_could_sign_in(
     assert 303 == (await accept(nobody, "?token=" + str(secrets["invite"]), password=HERS, again=HERS)).status
     secrets["password of who was invited"] = HERS
 
-    link = await link_for(mailed)
+    asking, other = town.nobody, town.nobody
+    link = await link_for(mailed, asking)
     secrets["reset"], secrets["password by a reset"] = link.partition("=")[2], NEW
-    secrets["reset that is open"] = (await link_for(mailed, "viewer@example.com")).partition("=")[2]
+    secrets["reset that is open"] = (await link_for(mailed, other, "viewer@example.com")).partition("=")[2]
+    for name, one in (("used", asking), ("open", other)):
+        (secrets[f"browser of the reset that is {name}"],) = one.cookies.values()
     secrets["change of address"] = (await ask(mailed, owner, "ada@example.net")).partition("=")[2]
 
     key, codes = await set_up(owner, clock)
     secrets["TOTP"], secrets["TOTP, as it is typed"] = key, b32encode(key).decode().rstrip("=")
     secrets |= {f"backup code {n}": code for n, code in enumerate(codes)}
     clock.move_to(clock.now() + timedelta(seconds=totp.STEP_S))
-    assert 200 == (await choose(nobody, link)).status
+    assert 200 == (await choose(asking, link)).status
     told = await _dump(db)
 
-    assert 18 <= len(secrets)
+    assert 20 <= len(secrets)
     assert set() == found_in(told, secrets)
     # That it would be found is seen by what does stand there.
     assert {("users.email", "address"), ("invites.email_norm", "invited")} <= found_in(

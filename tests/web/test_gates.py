@@ -22,7 +22,7 @@ from heartfly.core import totp
 from heartfly.web.routes import HANDLERS
 from heartfly.web.usage_report import FORMS as FORMS_OF_REPORTS
 from tests.server_process import Server
-from tests.web.full_house import EMAIL, PASSWORD, STATUSES, House
+from tests.web.full_house import ASKED_BY, EMAIL, PASSWORD, STATUSES, House
 from tests.web.gates import DESKTOP, LONG_MS, NARROWEST, PHONE, Gates
 from tests.web.hook import listening
 
@@ -524,7 +524,10 @@ def signed_out(walk: Walk, house: House) -> None:
     walk.sent("/sign-in/2fa", {"proof": page.input_value("[name=proof]"), "code": "000000"}, 422)
     walk.at("/sign-in/reset")
     walk.sent("/sign-in/reset", {"email": EMAIL}, 409)
-    walk.at(f"/sign-in/new-password?token={house.values['reset']}", name="/sign-in/new-password")
+    chosen = f"/sign-in/new-password?token={house.values['reset']}"
+    walk.at(chosen, status=403, name="/sign-in/new-password, of another browser")
+    page.context.add_cookies([{"name": "heartfly-reset", "value": ASKED_BY, "url": origin}])
+    walk.at(chosen, name="/sign-in/new-password")
     walk.sent("/sign-in/new-password", {"token": house.values["reset"], "password": "short", "again": "short"}, 422)
     walk.at("/sign-in/new-password?token=x", status=404, name="/sign-in/new-password, gone")
     path = invite.removeprefix(origin)

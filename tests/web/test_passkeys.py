@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from heartfly.accounts import passkeys
 from heartfly.accounts.relying_party import BETWEEN, Party, party_of
 from heartfly.accounts.sign_in import PER_PLACE
+from heartfly.accounts.wrong_passwords import MOST
 from heartfly.core import totp
 from heartfly.db.database import Database
-from heartfly.db.models import audit
+from heartfly.db.models import audit, wrong_passwords
 from heartfly.db.models import passkeys as rows
 from heartfly.web.pages import Pages, pages
 from heartfly.web.state import WebState
@@ -82,6 +83,20 @@ async def test_a_passkey_signs_in_without_password_and_code(town: Town, clock: S
     assert OWNER in (page := (await browser.get("/account/security")).body.decode())
     assert "1 passkey signs you in" in page
     assert "never" not in (await browser.get(PAGE)).body.decode()
+
+
+async def test_a_passkey_signs_in_where_the_password_is_shut_and_does_not_open_that(
+    town: Town, db: Database, clock: SimClock
+) -> None:
+    mine, browser = new(), town.nobody
+    assert 303 == (await make(await town.owner(), mine)).status
+    shut = {"user_id": int(await town.user_id(OWNER)), "n": MOST}
+    await db.write(lambda tx: tx.conn.execute(sa.insert(wrong_passwords).values(shut)).rowcount)
+    clock.move_to(START + MOMENT)
+
+    assert 303 == (await enter(browser, mine)).status
+    assert 200 == (await browser.get("/account/security")).status
+    assert 422 == (await town.nobody.sign_in(OWNER, PASSWORD, origin=ORIGIN)).status
 
 
 async def test_what_is_asked_names_nobody_and_wants_the_person(town: Town) -> None:

@@ -15,6 +15,7 @@ from heartfly.db.models.accounts import (
     resets,
     sessions,
     users,
+    wrong_passwords,
 )
 from heartfly.db.models.archives import archive_erasures, archives
 from heartfly.db.models.audit import audit, audit_chain, audit_clasps, audit_gone
@@ -187,4 +188,5 @@ __all__ = [
     "users",
     "watches",
     "windows",
+    "wrong_passwords",
 ]

@@ -34,6 +34,14 @@ backup_codes = Table(
     Column("hash", Text, primary_key=True),
 )
 
+# How many wrong ones in a row; no row: none. Of addresses that nobody has 256 rows are shared, below 0.
+wrong_passwords = Table(
+    "wrong_passwords",
+    metadata,
+    key("user_id"),
+    Column("n", BigInteger, nullable=False),
+)
+
 # By `credential` a browser names one. `n_uses`: its own count, 0 if it keeps none. `asked_at`: of the last challenge
 # that it answered, which counts no more.
 passkeys = Table(
@@ -51,10 +59,12 @@ passkeys = Table(
     UniqueConstraint("credential"),
 )
 
+# `browser_hash`: of what the browser that asked has in a cookie. Each browser has a link of its own.
 resets = Table(
     "resets",
     metadata,
     key("user_id"),
+    Column("browser_hash", Text, primary_key=True),
     Column("token_hash", Text, nullable=False),
     Column("created_at", UtcInstant, nullable=False),
     Column("expires_at", UtcInstant, nullable=False),
