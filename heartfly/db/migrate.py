@@ -18,7 +18,7 @@ from heartfly.errors import StoreError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0036"
+HEAD = "0037"
 """The newest version. Known here so that a start with a current schema need not import alembic (1 s)."""
 USAGE_HEAD = "0018"
 """The same of the part that is usage."""
