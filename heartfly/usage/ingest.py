@@ -183,5 +183,8 @@ def _outcomes(told: Sequence[Told]) -> Mapping[str, int]:
 
 
 def _storable(text: str) -> str:
-    """As much as is kept, without what no database's text holds: NUL, and halves of surrogate pairs."""
-    return text[:MAX_RAW].replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+    """As much as is kept, without what no database's text holds: NUL; and halves of surrogate pairs, which are written
+    as JSON escapes them: sent once more, they are no other character.
+    """
+    kept = text[:MAX_RAW].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return kept.encode("utf-8", "backslashreplace").decode()[:MAX_RAW]

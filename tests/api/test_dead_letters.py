@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -77,6 +78,21 @@ async def test_what_is_no_json_has_to_be_edited(house: House) -> None:
     reply = await house.full("POST", f"/v1/dead-letters/{one['id']}/replay")
 
     assert (422, ["event"]) == (reply.status, reply.fields)
+
+
+async def test_half_of_a_pair_is_no_other_character_when_it_is_sent_once_more(house: House, usage_db: Database) -> None:
+    named = rb'"acme\ud800"'
+    body = json.dumps(event(1, customer_id="?")).encode().replace(b'"?"', named)
+    await house.full("POST", "/v1/events", body=body)
+    (one,) = await letters(house)
+
+    reply = await house.full("POST", f"/v1/dead-letters/{one['id']}/replay")
+    many = await house.full("POST", "/v1/dead-letters/replay", {})
+
+    assert named.decode() in one["raw"]
+    assert (422, ["event.customer_id"]) == (reply.status, reply.fields)
+    assert (0, 1) == (many.json["accepted"], many.json["rejected"])
+    assert 0 == await count(usage_db, events)
 
 
 async def test_one_that_is_dropped_is_sent_no_more(house: House) -> None:

@@ -37,7 +37,7 @@ from heartfly.db.models import (
 from heartfly.errors import InvalidValueError
 from tests.usage_states.house import House
 from tests.usage_states.ledger import COUNTS, MICRO, Ledger
-from tests.usage_states.told import DAY, HOUR, Content, Counted, Span, hour_of, read, span_of
+from tests.usage_states.told import DAY, HOUR, Content, Counted, Span, hour_of, plain, read, span_of
 
 ASKED = 3
 """A question is asked after so many steps: it costs more than all else that is looked at."""
@@ -95,7 +95,7 @@ _LEFT = (
 _WINDOWS = sa.select(windows.c.start_at, windows.c.n_events).where(windows.c.tier == "hour")
 _DIRTY = sa.select(dirty_hours.c.hour)
 _N_KNOWN = sa.select(sa.func.count()).select_from(event_ids)
-_N_LETTERS = sa.select(sa.func.count()).select_from(dead_letters)
+_LETTERS = sa.select(dead_letters).order_by(dead_letters.c.id)
 _INTAKE, _DAYS = sa.select(intake), sa.select(usage_days)
 
 
@@ -106,13 +106,13 @@ def dirty_now(house: House) -> set[datetime]:
 def compare(house: House, ledger: Ledger, n: int) -> None:
     """`n`: which question it is the turn of, and of which meter."""
     rows, known, against, letters, came, marks, folded, sums, left, days, standing, sent, called = house.read(
-        _EVENTS, _N_KNOWN, _CONFLICTS, _N_LETTERS, _INTAKE, _DIRTY, _WINDOWS, _SUMS, _LEFT, _DAYS,
+        _EVENTS, _N_KNOWN, _CONFLICTS, _LETTERS, _INTAKE, _DIRTY, _WINDOWS, _SUMS, _LEFT, _DAYS,
         _STANDING, _IN_SETS, _CALLED,
     )  # fmt: skip
     _events(ledger, rows, known[0][0])
     _of_events(ledger, standing, sent)
     _customers(ledger, called)
-    _came_in(ledger, against, letters[0][0], came)
+    _came_in(ledger, against, letters, came)
     must = {row.hour for row in marks}
     assert ledger.dirty == must, f"hours to fold are {_hours(must)}, and should be {_hours(ledger.dirty)}"
     counts = {row.start_at: row.n_events for row in folded}
@@ -187,11 +187,13 @@ def _listed(house: House, ledger: Ledger, n: int) -> None:
     assert must == told, f"events of {one.name} are {told}, and should be {must}"
 
 
-def _came_in(ledger: Ledger, rows: Sequence[Any], letters: int, counts: Sequence[Any]) -> None:
+def _came_in(ledger: Ledger, rows: Sequence[Any], letters: Sequence[Any], counts: Sequence[Any]) -> None:
     against = Counter((row.transaction_id, row.subject) for row in rows)
     conflicts = Counter((one.id, one.subject) for one in ledger.conflicts)
     assert conflicts == against, f"conflicts are {against}, and should be {conflicts}"
-    assert len(ledger.letters) == letters, f"{letters} letters are kept, and should be {len(ledger.letters)}"
+    lie = [(row.received_at, plain(row.raw), row.field, row.state) for row in letters]
+    should = [(one.received_at, one.item.raw, one.field, one.state) for one in ledger.letters]
+    assert should == lie, f"the dead letter holds {lie}, and should {should}"
     came = {row.hour: [getattr(row, name) for name in COUNTS] for row in counts}
     must = {hour: [told[name] for name in COUNTS] for hour, told in ledger.intake.items()}
     assert must == came, f"what came in is {came}, and should be {must}"

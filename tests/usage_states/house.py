@@ -23,6 +23,7 @@ from heartfly.api.event_bodies import events_in
 from heartfly.audit.record import Actor
 from heartfly.clock import SystemClock
 from heartfly.core.definitions import meter_from
+from heartfly.core.events import read as read_json
 from heartfly.db.changes import Tx
 from heartfly.db.database import Database
 from heartfly.db.group_commit import Priority
@@ -31,7 +32,7 @@ from heartfly.db.models import usage_metadata
 from heartfly.db.parts import USAGE
 from heartfly.db.snapshots import snapshot
 from heartfly.sealing import Sealer
-from heartfly.usage import backfills, corrections, customers, meters
+from heartfly.usage import backfills, corrections, customers, dead_letters, meters
 from heartfly.usage.answers import Answer, answer
 from heartfly.usage.apply import EventApplier, Told
 from heartfly.usage.close_day import Closed, Closer, days_to_close
@@ -177,6 +178,39 @@ class House:
             plain = self.ingest.plain(raw)
             found = events_in(raw, media_type="application/json") if plain is None else plain
         return self._does(self.ingest.take(PID, found, wire="native"))
+
+    def replay(self, n: int, instead: str | None) -> str:
+        """The letter that came so many others before it."""
+        edited = None if instead is None else read_json(instead)
+
+        async def work() -> str:
+            told = await dead_letters.replay(
+                self.usage, self.ingest, PID, await self._letter(n),
+                edited=edited, actor=SOMEBODY, at=self.clock.now(), ids=self.ids,
+            )  # fmt: skip
+            return told.outcome.value
+
+        return self._does(work())
+
+    def replay_all(self, field: str | None, limit: int) -> tuple[dict[str, int], bool]:
+        counts, last = self._does(
+            dead_letters.replay_all(
+                self.usage, self.ingest, PID, dead_letters.Wanted(field=field),
+                before=None, limit=limit, actor=SOMEBODY, at=self.clock.now(), ids=self.ids,
+            )
+        )  # fmt: skip
+        return {name: n for name, n in counts.items() if n}, last is not None
+
+    def drop(self, n: int) -> None:
+        at, letter_id = self.clock.now(), self._does(self._letter(n))
+        self._does(
+            self.usage.write(lambda tx: dead_letters.drop(tx, PID, letter_id, actor=SOMEBODY, at=at, ids=self.ids))
+        )
+
+    async def _letter(self, n: int) -> str:
+        async with self.usage.read() as read:
+            looked = await dead_letters.list_letters(read, PID, dead_letters.Wanted(), before=None, limit=10_000)
+        return str(looked.rows[::-1][n].id)
 
     def void(self, id_: str) -> bool:
         at = self.clock.now()

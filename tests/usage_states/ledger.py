@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ from tests.usage_states.told import (
     DayTold,
     Definition,
     Event,
+    Item,
     Letter,
     Meter,
     Proved,
@@ -43,19 +44,6 @@ from tests.usage_states.told import (
 FIRST = ("transaction_id", "customer_id", "event_type", "timestamp")
 COUNTS = ("accepted", "duplicates", "conflicts", "rejected")
 _NAMES = {"accepted": "accepted", "duplicate": "duplicates", "conflict": "conflicts", "rejected": "rejected"}
-
-
-@dataclass(frozen=True)
-class Item:
-    """Something that came as an event. `field`: where it shows that it is none, unless its time does before.
-
-    `named`: what it calls the customer; None: nothing.
-    """
-
-    id: str
-    content: Content
-    field: str = ""
-    named: str | None = None
 
 
 class Ledger:
@@ -91,7 +79,7 @@ class Ledger:
     def _take(self, item: Item, now: datetime) -> tuple[str, str]:
         content = item.content
         if wrong := self._wrong(item, now):
-            self.letters.append(Letter(now, item.named))
+            self.letters.append(Letter(now, item, wrong))
             return "rejected", wrong
         known = self.events.get(item.id)
         if known is not None:
@@ -108,6 +96,36 @@ class Ledger:
         """Of what is wrong twice the first field is told."""
         is_of_time = now - KEEP <= item.content.at <= now + AHEAD
         return item.field if item.field in FIRST or is_of_time else "timestamp"
+
+    # --- the dead letter
+
+    def replay(self, letter: Letter, instead: Item | None, now: datetime, *, dies: bool) -> str:
+        """What becomes of it, or the kind of the error. `dies`: before it is noted down that it was sent once more."""
+        item = instead or letter.item
+        if letter.state != "open":
+            return "ConflictError"
+        if self._wrong(item, now):
+            return "InvalidValueError"
+        ((outcome, _),) = self.take([item], now)
+        letter.state = "open" if dies else "replayed"
+        return outcome
+
+    def replay_all(self, field: str | None, limit: int, now: datetime) -> tuple[Mapping[str, int], bool]:
+        """How many became what, and whether there are more. The newest come first."""
+        fit = [one for one in self.letters[::-1] if one.state == "open" and field in {None, one.field}]
+        some = fit[:limit]
+        good = [one for one in some if not self._wrong(one.item, now)]
+        counts = Counter(outcome for outcome, _ in self.take([one.item for one in good], now)) if good else Counter()
+        counts["rejected"] += len(some) - len(good)
+        for one in good:
+            one.state = "replayed"
+        return {name: n for name, n in counts.items() if n}, len(fit) > limit
+
+    def drop(self, letter: Letter) -> str | None:
+        if letter.state == "replayed":
+            return "ConflictError"
+        letter.state = "dropped"
+        return None
 
     # --- corrections: what is returned, or the kind of the error
 
@@ -322,7 +340,7 @@ class Ledger:
             for each in self.conflicts
             if each.subject not in names and (each.number not in numbers or self._keeps(each.number))
         ]
-        self.letters = [each for each in self.letters if each.named not in names]
+        self.letters = [each for each in self.letters if each.item.named not in names]
         self.customers.remove(one)
         self.erased.append(one)
         return n

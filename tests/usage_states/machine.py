@@ -25,7 +25,7 @@ from tests.usage_states.compared import compare, compare_all, dirty_now
 from tests.usage_states.house import House, Moved
 from tests.usage_states.ledger import MICRO, Ledger
 from tests.usage_states.sent import HIS_ID, IDS, Sent, Written, body, instant, some_sent, written
-from tests.usage_states.told import DAY, HOUR, Backfill, Content, Customer, Definition, hour_of, read, span_of
+from tests.usage_states.told import DAY, HOUR, Backfill, Content, Customer, Definition, Letter, hour_of, read, span_of
 
 START = datetime.fromisoformat("2026-10-24T21:30:00+00:00")
 """Half an hour before the day in Berlin that has 25 hours."""
@@ -77,12 +77,14 @@ class Usage(RuleBasedStateMachine):
         slug=st.sampled_from(sorted(SLUGS)),
         drawn=some_definition,
         some=st.lists(some_sent, min_size=1, max_size=8),
+        names=some_names,
     )
-    def begins(self, zone: str, slug: str, drawn: tuple[Any, ...], some: list[Sent]) -> None:
+    def begins(self, zone: str, slug: str, drawn: tuple[Any, ...], some: list[Sent], names: list[str]) -> None:
         self.house.begin(START, ZONES[zone])
         self.ledger = Ledger(ZONES[zone], START)
         self.says(f"a project in {zone}")
         self.is_made(slug, definition(slug, drawn), None, None)
+        self.customer_comes("Acme", names)
         self.new_ones_come(some, "json")
 
     # --- what rules have in common
@@ -166,6 +168,52 @@ class Usage(RuleBasedStateMachine):
         self.says(f"by {door}, again: {text}")
         self.is_answered(found, text, door)
 
+    # --- the dead letter
+
+    @precondition(lambda self: self.ledger.letters)
+    @rule(place=places, other=st.one_of(st.none(), some_sent), is_mended=st.booleans(), dies=st.sampled_from([0, 0, 1]))
+    def letter_is_sent_once_more(
+        self,
+        place: int,
+        other: Sent | None,
+        is_mended: bool,  # noqa: FBT001 - drawn
+        dies: int,
+    ) -> None:
+        """As it came; or something in its place, such as the same without its fault."""
+        n, letter = self.letter(place)
+        if other is not None and is_mended:
+            other = replace(other, id=letter.item.id, when="an hour ago", fault="")
+        instead = None if other is None else self.written(other)
+        text = None if instead is None else instead.json()
+        self.says(f"letter {n} is sent once more{', killed at the end' * dies}: {text or 'as it came'}")
+        item = None if instead is None else instead.item
+        must = self.ledger.replay(letter, item, self.now, dies=dies > 0)
+        if dies and not must.endswith("Error"):
+            died = self.house.dies_within(0, lambda: self.house.replay(n, text))
+            self.demands(died, "it has noted nothing down")
+            return
+        self.does(must, lambda: self.house.replay(n, text))
+
+    @rule(field=st.sampled_from([None, None, "timestamp"]), limit=st.sampled_from([1, 3, 500]))
+    def letters_are_sent_once_more(self, field: str | None, limit: int) -> None:
+        self.says(f"{limit} letters of {field or 'any field'} are sent once more")
+        must = self.ledger.replay_all(field, limit, self.now)
+        self.does(must, lambda: self.house.replay_all(field, limit))
+
+    @precondition(lambda self: self.ledger.letters)
+    @rule(place=places)
+    def letter_is_dropped(self, place: int) -> None:
+        n, letter = self.letter(place)
+        self.says(f"letter {n} is dropped")
+        self.does(self.ledger.drop(letter), lambda: self.house.drop(n))
+
+    def letter(self, place: int) -> tuple[int, Letter]:
+        """The newest that are open before others."""
+        letters = sorted(enumerate(self.ledger.letters), key=lambda one: (one[1].state != "open", -one[0]))
+        return letters[place % len(letters)]
+
+    # --- corrections
+
     def known(self, place: int) -> str:
         """An event that is known, one that was corrected before any other; or none, at times."""
         events = sorted(self.ledger.events.values(), key=lambda one: (one.newest is None, -one.number))
@@ -181,7 +229,7 @@ class Usage(RuleBasedStateMachine):
     def amended(self, place: int, what: str, other: Sent) -> None:
         id_ = self.known(place)
         like = self.written(replace(other, fault="", id=id_))
-        content, fields = like.item.content, dict[str, Any]()
+        content, fields = like.content, dict[str, Any]()
         match what:
             case "customer":
                 fields = {"customer_id": content.subject}
@@ -241,7 +289,7 @@ class Usage(RuleBasedStateMachine):
         it, public_id = self.sets[place % len(self.sets)]
         found = [self.written(one) for one in some]
         # The same ids as are known, so that what was wrong is sent anew.
-        found += [one for one in self.sent[-2:] if not one.item.field]
+        found += [one for one in self.sent[-2:] if not one.field]
         text = body(found, "json")
         self.says(f"into set {place % len(self.sets)}: {text}")
         must = self.ledger.send_into(it, [one.item for one in found], self.now)

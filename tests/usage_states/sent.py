@@ -13,8 +13,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.usage_states.ledger import Item
-from tests.usage_states.told import AHEAD, HOUR, KEEP, Content, hour_of, read
+from tests.usage_states.told import AHEAD, HOUR, KEEP, Content, Item, hour_of, plain, read
 
 MICRO = timedelta(microseconds=1)
 IDS = [
@@ -105,11 +104,21 @@ def instant(when: str, now: datetime, midnight: datetime) -> datetime:
 
 @dataclass(frozen=True)
 class Written:
-    """An event as it goes over the wire: JSON of each field, and what it must be taken for."""
+    """An event as it goes over the wire: JSON of each field, and what it must be taken for.
+
+    `field`: what is wrong with it; empty: nothing but its time, perhaps.
+    """
 
     fields: Mapping[str, str]
     properties: Mapping[str, str]
-    item: Item
+    id: str
+    content: Content
+    field: str = ""
+
+    @property
+    def item(self) -> Item:
+        named = str(read(self.fields["customer_id"])) if "customer_id" in self.fields else None
+        return Item(self.id, self.content, self.field, named, plain(self.json()))
 
     def json(self) -> str:
         fields = dict(self.fields)
@@ -121,9 +130,9 @@ class Written:
     def otherwise(self) -> Written:
         """The same once more as another program would write it: in another order, and with its numbers quoted."""
         properties = {name: _quoted(value) for name, value in [*self.properties.items()][::-1]}
-        content = replace(self.item.content, properties={name: read(value) for name, value in properties.items()})
+        content = replace(self.content, properties={name: read(value) for name, value in properties.items()})
         fields = dict([*self.fields.items()][::-1])
-        return Written(fields, properties, replace(self.item, content=content))
+        return Written(fields, properties, self.id, content, self.field)
 
 
 def _quoted(number: str) -> str:
@@ -148,8 +157,7 @@ def written(sent: Sent, now: datetime, midnight: datetime) -> Written:
         del fields[name]
     elif name:
         fields[name] = value
-    named = str(read(fields["customer_id"])) if "customer_id" in fields else None
-    return Written(fields, properties, Item(sent.id, content, field, named))
+    return Written(fields, properties, sent.id, content, field)
 
 
 def _time(at: datetime, spelling: int) -> str:

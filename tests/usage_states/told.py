@@ -39,6 +39,12 @@ def read(text: str) -> Any:
     return json.loads(text, parse_float=Lit, parse_int=Lit)
 
 
+def plain(text: str) -> str:
+    """The same text for the same JSON, with numbers as they were written."""
+    number: Callable[[str], Any] = lambda written: {"a number": written}  # noqa: E731
+    return json.dumps(json.loads(text, parse_float=number, parse_int=number), sort_keys=True)
+
+
 def hour_of(at: datetime) -> datetime:
     return at - (at - _EPOCH) % HOUR
 
@@ -141,11 +147,27 @@ class Conflict:
 
 
 @dataclass(frozen=True)
+class Item:
+    """Something that came as an event. `field`: where it shows that it is none, unless its time does before.
+
+    `named`: what it calls the customer; None: nothing. `raw`: as it came, by `plain`.
+    """
+
+    id: str
+    content: Content
+    field: str
+    named: str | None
+    raw: str
+
+
+@dataclass
 class Letter:
-    """What was no event. `named`: whom it names as the customer, if anybody."""
+    """What came as an event and is none. `field`: what was wrong with it then."""
 
     received_at: datetime
-    named: str | None
+    item: Item
+    field: str
+    state: str = "open"
 
 
 @dataclass
