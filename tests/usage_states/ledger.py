@@ -302,7 +302,7 @@ class Ledger:
             return "InvalidValueError"
         moved = self._give(one, [name for name in add if name not in one.aliases])
         if not isinstance(moved, str):
-            one.aliases.difference_update(one.aliases - {*add} if is_all else {*remove} - {*add})
+            one.aliases.difference_update(one.aliases - {*add} if is_all else remove)
         return moved
 
     def _give(self, one: Customer, names: Sequence[str]) -> list[tuple[str, str, str]] | str:

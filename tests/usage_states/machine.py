@@ -38,7 +38,11 @@ SLUGS: Mapping[str, tuple[str, Sequence[str | None]]] = {
     "mean": ("average", ["size", "size * 3"]),
     "last": ("latest", ["size"]),
     "regions": ("unique", ["region"]),
+    "p95": ("percentile", ["size", "size * 3"]),
+    "middle": ("percentile", ["size", "size", "size - extra"]),
 }
+PERCENTS = {"p95": "95", "middle": "50"}
+"""More stories begin with the median than with any other meter, and it looks at nearly all events."""
 FILTERS = [None, None, ("exists", True), ("exists", False), ("any_of", ("eu", "45")), ("none_of", ("eu",))]
 some_definition = st.tuples(
     st.sampled_from([("api",), ("api", "job"), ("job",)]), st.integers(0, 3), st.sampled_from(FILTERS)
@@ -49,10 +53,10 @@ times = st.sampled_from([None, None, "the hour", "the day", "now", "30 h ago", "
 
 
 def definition(slug: str, drawn: tuple[Any, ...]) -> Definition:
-    types, value, asked = drawn
+    types, value, asked = drawn if slug != "middle" else (("api", "job"), drawn[1], None)
     aggregation, values = SLUGS[slug]
-    keys = ("region",) if slug in {"calls", "bytes", "last"} else ()
-    return Definition(types, aggregation, values[value % len(values)], asked, keys)
+    keys = ("region",) if slug in {"calls", "bytes", "last", "p95"} else ()
+    return Definition(types, aggregation, values[value % len(values)], asked, keys, PERCENTS.get(slug))
 
 
 class Usage(RuleBasedStateMachine):
@@ -74,7 +78,7 @@ class Usage(RuleBasedStateMachine):
 
     @initialize(
         zone=st.sampled_from(sorted(ZONES)),
-        slug=st.sampled_from(sorted(SLUGS)),
+        slug=st.sampled_from([*sorted(SLUGS), *["middle"] * 4]),
         drawn=some_definition,
         some=st.lists(some_sent, min_size=1, max_size=8),
         names=some_names,
@@ -143,6 +147,16 @@ class Usage(RuleBasedStateMachine):
         n = len(self.sent)
         named = [replace(one, fault="", id=f"n-{n + place}") for place, one in enumerate(some)]
         self.arrive([self.written(one) for one in named], door)
+
+    @rule(
+        sizes=st.lists(st.sampled_from(["3", "5", "7", "20", "55.5", "-5"]), min_size=4, max_size=8),
+        when=st.sampled_from(["now", "an hour ago", "30 h ago"]),
+    )
+    def many_sizes_come(self, sizes: list[str], when: str) -> None:
+        """Of few values a percentile is the very one: it is no less than the least and no more than the most."""
+        n = len(self.sent)
+        of = [Sent(f"n-{n + place}", '"acme"', "api", when, size, '"eu"') for place, size in enumerate(sizes)]
+        self.arrive([self.written(one) for one in of], "columns")
 
     @rule(each=st.lists(st.sampled_from(IDS), min_size=2, max_size=6, unique=True), one=some_sent)
     def many_come(self, each: list[str], one: Sent) -> None:

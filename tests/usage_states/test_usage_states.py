@@ -20,6 +20,7 @@ import pytest
 from hypothesis import Phase
 
 from heartfly.clock import SystemClock
+from heartfly.core import sketches
 from heartfly.core.versions import Version
 from heartfly.db.parts import PARTS
 from heartfly.logs import configure
@@ -129,15 +130,28 @@ def letters_of_one_who_is_erased_stay(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(traces, "letter_names", lambda *_: False)
 
 
+def a_percentile_is_two_buckets_too_high(patch: pytest.MonkeyPatch) -> None:
+    bucket_of = sketches.bucket_of
+    patch.setattr(sketches, "bucket_of", lambda value: bucket_of(value) + 2)
+
+
+def of_hours_that_are_put_together_only_the_first_has_a_percentile(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sketches.Histogram, "merge", lambda *_: None)
+
+
 @pytest.mark.parametrize(
     ("bug", "words"),
     [
         (what_is_folded_anew_is_added, "hours are of|is closed as"),
         (what_comes_again_at_once_counts_again, "they are told as"),
         (a_day_is_closed_without_what_came_late, "is closed as|hours to fold are"),
-        pytest.param(a_version_holds_since_ever, ", and should", marks=pytest.mark.slow),
+        pytest.param(a_version_holds_since_ever, ", and should|`verify`", marks=pytest.mark.slow),
         pytest.param(
             a_late_event_leaves_its_day_final, "and should be provisional|days to close are", marks=pytest.mark.slow
+        ),
+        pytest.param(a_percentile_is_two_buckets_too_high, " by ", marks=pytest.mark.slow),
+        pytest.param(
+            of_hours_that_are_put_together_only_the_first_has_a_percentile, " by |`verify`", marks=pytest.mark.slow
         ),
         pytest.param(a_letter_that_was_sent_once_more_stays_open, "the dead letter holds", marks=pytest.mark.slow),
         pytest.param(what_is_sent_once_more_is_new, ", and should be", marks=pytest.mark.slow),

@@ -7,6 +7,7 @@ that was folded is the events that it was made of then, with the meters as they 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -227,6 +228,10 @@ class Backfill:
 
 _AMOUNT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
 MOST = 10**20
+WRONG = Fraction(11, 1000)
+"""A percentile by as much of itself at most,"""
+LEAST = Fraction(1, 10**18)
+"""and by the last place that any amount has."""
 VALUES: Mapping[str, tuple[tuple[str, ...], Callable[..., Fraction]]] = {
     "size": (("size",), lambda size: size),
     "size * 3": (("size",), lambda size: size * 3),
@@ -242,11 +247,14 @@ class Definition:
     value: str | None = None
     filter: tuple[str, Any] | None = None
     keys: tuple[str, ...] = ()
+    percent: str | None = None
 
     def wire(self) -> dict[str, Any]:
         found: dict[str, Any] = {"event_types": list(self.types), "aggregation": self.aggregation}
         if self.value is not None:
             found["value"] = self.value
+        if self.percent is not None:
+            found["percentile"] = self.percent
         if self.filter is not None:
             name, asked = self.filter
             found["filters"] = [{"property": "region", name: asked if name == "exists" else list(asked)}]
@@ -283,6 +291,11 @@ class Definition:
             case _:
                 return True
 
+    def is_told_by(self, must: Fraction | None, given: Fraction | None) -> bool:
+        if self.aggregation != "percentile" or must is None or given is None:
+            return must == given
+        return bool(abs(given - must) <= WRONG * abs(must) + LEAST)
+
     def result(self, found: Sequence[Counted]) -> Fraction | None:
         amounts = [one.adds for one in found]
         match self.aggregation:
@@ -296,6 +309,12 @@ class Definition:
                 return min(amounts, default=None)
             case "max":
                 return max(amounts, default=None)
+            case "percentile" if found:
+                # The least of them that so many per cent of all do not exceed.
+                ordered: Sequence[Fraction] = sorted(amounts)
+                return ordered[math.ceil(Fraction(self.percent or 0) * len(found) / 100) - 1]
+            case "percentile":
+                return None
             case "latest":
                 return max(found, key=lambda one: (one.at, one.number)).adds if found else None
             case _:
@@ -392,6 +411,8 @@ def rows_of(meter: Meter, found: Iterable[Counted]) -> Rows:
 def _facts(meter: Meter, some: Sequence[Counted]) -> tuple[Any, ...]:
     amounts = [one.adds for one in some if isinstance(one.adds, Fraction)]
     bounds = (sum(amounts), min(amounts), max(amounts)) if amounts else ()
+    if meter.definition.aggregation == "percentile":
+        return (*sorted(amounts), *bounds)  # others come to another estimate, although the very one is the same
     return (meter.definition.result(some), *bounds)
 
 
